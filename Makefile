@@ -1,0 +1,38 @@
+# The two commands: `make run` serves the bundled model, `make test` checks everything.
+#
+# torch is taken from PyTorch's own index of CPU builds, never from the default one, whose Linux
+# build brings several GB of CUDA. Set TORCH_INDEX= (empty) where pip is configured otherwise.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCH       := $(shell grep '^torch==' requirements/constraints.txt)
+PYTHON      ?= python3
+PIP         := .venv/bin/pip --disable-pip-version-check --quiet
+
+.PHONY: run test lint clean
+
+run: .venv/serve
+	.venv/bin/serve
+
+test: .venv/dev lint
+	.venv/bin/pytest
+
+lint: .venv/dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+# Editable, so that a change of the code is served and tested without another install.
+.venv/serve: .venv/bin/pip pyproject.toml requirements/constraints.txt
+	$(PIP) install --constraint requirements/constraints.txt --editable .
+	touch $@
+
+# torch first and without its dependencies: the next line takes those from the default index.
+.venv/dev: .venv/serve
+	$(PIP) install --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	$(PIP) install --constraint requirements/constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build ./*.egg-info

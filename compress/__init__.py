@@ -1,0 +1,1 @@
+"""Offline: a checkpoint in, a smaller model out that is proven to answer alike."""

@@ -1,0 +1,33 @@
+"""What pack-model knows of a model in, its README.md (the model card) out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from model_handler.manifest import Manifest
+
+
+def write(directory: Path, manifest: Manifest, checkpoint: Path, drift: float) -> None:
+    """Write README.md: the checkpoint's own card, if it has one, and how it was packed."""
+    own = checkpoint / "README.md"
+    head = own.read_text(encoding="utf-8").rstrip() if own.exists() else f"# {checkpoint.name}"
+    size = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
+    labels = ", ".join(map(json.dumps, manifest.labels))
+    tools = ", ".join(f"{name} {version}" for name, version in manifest.source.items())
+    (directory / "README.md").write_text(
+        f"""{head}
+
+## Packed
+
+Packed by `pack-model` for onnxruntime: int8 weights (7 bits used), activations quantised as they
+come, {size:.1f} MB.
+
+- labels: {labels}
+- texts are cut to {manifest.max_length} tokens
+- the largest change of a logit on {len(manifest.probe_texts)} probe texts is {drift:.3f}
+  ({manifest.tolerance} is allowed)
+- made from: {tools}
+""",
+        encoding="utf-8",
+    )

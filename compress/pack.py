@@ -1,0 +1,131 @@
+"""A checkpoint directory in, a packed model directory out: the console script pack-model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress import archive, card, graph, probe
+from model_handler import ModelError, artifacts, cpu
+from model_handler import manifest as manifests
+from model_handler.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from model_handler.engines import Model
+
+GRAPH = "model.onnx"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line: see --help. Exits with 1 and one line when the model cannot be packed."""
+    parser = argparse.ArgumentParser(
+        prog="pack-model",
+        description="Turn a Hugging Face sequence-classification checkpoint into a small, fast, "
+        "checked model directory for serving.",
+    )
+    parser.add_argument("checkpoint", type=Path, help="folder with config.json and weights")
+    parser.add_argument("out", type=Path, help="folder to write; must not exist or be empty")
+    parser.add_argument("--archive", type=Path, metavar="model.tar.gz", help="also write this")
+    options = parser.parse_args(argv)
+    try:
+        drift = pack(options.checkpoint, options.out, lambda step: print(step, file=sys.stderr))
+        if options.archive:
+            options.archive.parent.mkdir(parents=True, exist_ok=True)
+            archive.write(options.out, options.archive)
+    except (ModelError, probe.DriftError, OSError, ImportError) as error:
+        print(f"pack-model: {error}", file=sys.stderr)
+        sys.exit(1)
+    size = sum(path.stat().st_size for path in options.out.iterdir())
+    print(f"{options.out}: {size / 1e6:.1f} MB, logits within {drift:.3f} of the checkpoint's")
+
+
+def pack(checkpoint: Path, out: Path, say: Callable[[str], None]) -> float:
+    """Export, fuse, quantise, check, and only then put the result at `out`.
+
+    Returns the largest change of a logit on the probe texts. Raises ModelError when the checkpoint
+    cannot be opened, DriftError when the result answers differently; `out` is then untouched.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    if not checkpoint.is_dir():
+        raise ArtifactError(f"{checkpoint} is not a directory; name one with a checkpoint")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ArtifactError(f"{out} exists and is not an empty directory; name a new one")
+    artifacts.check_checkpoint(checkpoint)
+    say("open the checkpoint")
+    original = artifacts.open_model(checkpoint, cpu.threads())
+    expected = probe.logits(original)
+    with _beside(out) as (made, scratch):
+        say("export")
+        # "eager" attention is the form that the fusions below can recognise.
+        model = AutoModelForSequenceClassification.from_pretrained(
+            checkpoint, attn_implementation="eager", local_files_only=True, weights_only=True
+        ).eval()
+        graph.export(model, scratch / "exported.onnx")
+        say("fuse")
+        heads, hidden = model.config.num_attention_heads, model.config.hidden_size
+        graph.fuse(scratch / "exported.onnx", scratch / "fused.onnx", heads, hidden)
+        say("quantise")
+        graph.quantise(scratch / "fused.onnx", scratch / "quantised.onnx")
+        graph.optimise(scratch / "quantised.onnx", made / GRAPH)
+        original.tokenizer.save(str(made / "tokenizer.json"), pretty=False)
+        say("check")
+        return _finish(made, original, checkpoint, model.config.model_type, expected)
+
+
+def _finish(
+    made: Path, original: Model, checkpoint: Path, architecture: str, expected: np.ndarray
+) -> float:
+    """Compare the graph with the checkpoint and write the manifest and the card."""
+    from model_handler.engines import Model, onnx_engine
+
+    packed = Model(
+        "onnxruntime",
+        onnx_engine.OnnxEngine(made / GRAPH, cpu.threads()),
+        original.tokenizer,
+        original.pad_id,
+        original.labels,
+    )
+    found = probe.logits(packed)
+    drift = probe.check(expected, found)
+    manifest = manifests.Manifest(
+        labels=original.labels,
+        max_length=original.tokenizer.truncation["max_length"],
+        pad_id=original.pad_id,
+        graph=GRAPH,
+        files={path.name: manifests.sha256(path) for path in sorted(made.iterdir())},
+        source={"checkpoint": checkpoint.resolve().name, "architecture": architecture}
+        | {tool: metadata.version(tool) for tool in ("torch", "transformers", "onnxruntime")},
+        probe_texts=probe.TEXTS,
+        probe_logits=tuple(tuple(round(float(x), 5) for x in row) for row in found),
+        tolerance=probe.TOLERANCE,
+    )
+    manifest.write(made)
+    card.write(made, manifest, checkpoint, drift)
+    return drift
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[tuple[Path, Path]]:
+    """Two scratch folders beside `out`; the first becomes `out` if all goes well."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pack-model-", dir=out.parent) as folder:
+        made, scratch = Path(folder) / "made", Path(folder) / "scratch"
+        made.mkdir()
+        scratch.mkdir()
+        yield made, scratch
+        if out.exists():
+            out.rmdir()
+        made.rename(out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""A model directory in, the engine that fits what lies there out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from model_handler import manifest
+from model_handler.engines import Model
+from model_handler.errors import ArtifactError
+
+# Where SageMaker unpacks model.tar.gz:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+PLATFORM_DIR = Path("/opt/ml/model")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+_HERE = Path(__file__).resolve().parent
+
+
+def default_dir() -> Path:
+    """/opt/ml/model if a model lies there, else the bundled one."""
+    if (PLATFORM_DIR / manifest.NAME).exists() or (PLATFORM_DIR / "config.json").exists():
+        return PLATFORM_DIR
+    installed = _HERE / "bundled"
+    return installed if installed.exists() else _HERE.parent / "models" / "clothing-sentiment"
+
+
+def open_model(directory: Path, threads: int) -> Model:
+    """Open a model directory with the engine that fits; raises ModelError with the reason."""
+    if not directory.is_dir():
+        raise ArtifactError(f"{directory} is not a directory; set MODEL_DIR to one with a model")
+    if (directory / manifest.NAME).exists():
+        from model_handler.engines import onnx_engine
+
+        return onnx_engine.open_model(directory, threads)
+    check_checkpoint(directory)
+    from model_handler.engines import torch_engine
+
+    return torch_engine.open_model(directory, threads)
+
+
+def check_checkpoint(directory: Path) -> None:
+    """Raise ArtifactError unless a sequence-classification checkpoint lies in the directory."""
+    config = directory / "config.json"
+    found = ", ".join(sorted(path.name for path in directory.iterdir())[:10]) or "nothing"
+    if not config.exists():
+        raise ArtifactError(
+            f"{directory} holds no model: it needs {manifest.NAME} (a packed model) or config.json "
+            f"with weights (a Hugging Face checkpoint) at its top level, found {found}"
+        )
+    try:
+        architectures = json.loads(config.read_bytes()).get("architectures") or []
+    except (OSError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"{config} cannot be read as JSON: {error}") from error
+    if not any("ForSequenceClassification" in name for name in architectures):
+        raise ArtifactError(
+            f"{config} describes {architectures or 'no architecture'}; only models for sequence "
+            "classification can be served: fine-tune with AutoModelForSequenceClassification"
+        )
+    if not any((directory / name).exists() for name in WEIGHTS):
+        raise ArtifactError(
+            f"{directory} has a config.json but no weights; it needs one of {', '.join(WEIGHTS)}, "
+            f"found {found}"
+        )

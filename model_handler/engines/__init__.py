@@ -1,0 +1,30 @@
+"""The seam between the handler and what computes: token ids in, logits out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from model_handler.labels import Label
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tokenizers import Tokenizer
+
+
+class Engine(Protocol):
+    """Computes logits; opened by one of the modules beside this file."""
+
+    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """An engine that is open, and what is needed to feed it and to read its answers."""
+
+    name: str
+    engine: Engine
+    tokenizer: Tokenizer
+    pad_id: int
+    labels: tuple[Label, ...]

@@ -1,0 +1,85 @@
+"""A Hugging Face sequence-classification checkpoint in, a PyTorch engine out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model_handler import labels, tokens
+from model_handler.engines import Model
+from model_handler.errors import EngineError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# The length the AWS example was trained and served with; used where the checkpoint names none.
+DEFAULT_MAX_LENGTH = 128
+
+
+class TorchEngine:
+    """Runs a transformers model in float32 on the CPU."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model.eval()
+
+    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
+        import torch
+
+        with torch.inference_mode():
+            output = self._model(
+                input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)
+            )
+        answer: np.ndarray = output.logits.float().numpy()
+        return answer
+
+
+def open_model(directory: Path, threads: int) -> Model:
+    """Open a checkpoint: config.json, weights, tokenizer files. Runs no code from it."""
+    try:
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers.utils import logging
+    except ImportError as error:
+        raise EngineError(
+            f"{directory} is a plain checkpoint, which needs torch and transformers ({error}): "
+            "use the full image or the extra [torch], or pack the model with pack-model"
+        ) from error
+    logging.disable_progress_bar()
+    torch.set_num_threads(threads)
+    try:
+        # weights_only keeps pickled code in a pytorch_model.bin from running.
+        model = AutoModelForSequenceClassification.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False, weights_only=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False, use_fast=True
+        )
+    except Exception as error:  # transformers raises many types; each means the same to the owner
+        raise EngineError(f"transformers cannot open {directory}: {error}") from error
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise EngineError(f"{directory} has no fast tokenizer; add its tokenizer.json")
+    length = max_length(tokenizer.model_max_length, model.config)
+    return Model(
+        name="torch",
+        engine=TorchEngine(model),
+        tokenizer=tokens.prepare(backend, length),
+        pad_id=tokenizer.pad_token_id or 0,
+        labels=labels.from_id2label(model.config.id2label),
+    )
+
+
+def max_length(tokenizer_limit: int, config: Any) -> int:
+    """Tokens a text is cut to: the tokenizer's own limit when it has one, else 128.
+
+    A tokenizer without a limit reports a huge number. RoBERTa's positions start behind its padding
+    index, so two of its 514 positions hold no token. A limit at the size of the position table is
+    the architecture's, not a choice of whoever fine-tuned the model, so it does not count.
+    """
+    positions = int(getattr(config, "max_position_embeddings", DEFAULT_MAX_LENGTH))
+    if getattr(config, "model_type", "") in {"roberta", "xlm-roberta", "camembert"}:
+        positions -= (config.pad_token_id or 0) + 1
+    if tokenizer_limit < positions:
+        return tokenizer_limit
+    return min(DEFAULT_MAX_LENGTH, positions)

@@ -1,0 +1,1 @@
+"""Offline: labelled reviews in, a fine-tuned Hugging Face checkpoint out."""
