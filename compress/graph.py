@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ def export(model: Any, path: Path) -> None:
     """Write a float32 ONNX graph: input_ids, attention_mask (int64 (B, T)) to logits (B, L)."""
     import torch
 
-    class LogitsOnly(torch.nn.Module):  # type: ignore[misc]  # torch is not a dependency of mypy's
+    class LogitsOnly(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
@@ -22,17 +23,20 @@ def export(model: Any, path: Path) -> None:
     mask = torch.ones_like(ids)
     mask[1, 8:] = 0  # a padded row, so that masking is part of what is traced
     axes = {0: "batch", 1: "length"}
-    torch.onnx.export(
-        LogitsOnly().eval(),
-        (ids, mask),
-        str(path),
-        input_names=["input_ids", "attention_mask"],
-        output_names=["logits"],
-        dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}},
-        opset_version=17,
-        # The fusions of onnxruntime know the graphs of this exporter, not yet those of dynamo.
-        dynamo=False,
-    )
+    with warnings.catch_warnings():
+        # The exporter's own notices (it is the older of two, it traces) are nothing to act on.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            LogitsOnly().eval(),
+            (ids, mask),
+            str(path),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}},
+            opset_version=17,
+            # The fusions of onnxruntime know the graphs of this exporter, not yet those of dynamo.
+            dynamo=False,
+        )
 
 
 def fuse(source: Path, target: Path, heads: int, hidden: int) -> None:

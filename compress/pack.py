@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,20 +86,14 @@ def _finish(
     made: Path, original: Model, checkpoint: Path, architecture: str, expected: np.ndarray
 ) -> float:
     """Compare the graph with the checkpoint and write the manifest and the card."""
-    from model_handler.engines import Model, onnx_engine
+    from model_handler.engines import onnx_engine
 
-    packed = Model(
-        "onnxruntime",
-        onnx_engine.OnnxEngine(made / GRAPH, cpu.threads()),
-        original.tokenizer,
-        original.pad_id,
-        original.labels,
-    )
-    found = probe.logits(packed)
+    engine = onnx_engine.OnnxEngine(made / GRAPH, cpu.threads())
+    found = probe.logits(replace(original, name="onnxruntime", engine=engine))
     drift = probe.check(expected, found)
     manifest = manifests.Manifest(
         labels=original.labels,
-        max_length=original.tokenizer.truncation["max_length"],
+        max_length=original.max_length,
         pad_id=original.pad_id,
         graph=GRAPH,
         files={path.name: manifests.sha256(path) for path in sorted(made.iterdir())},

@@ -13,6 +13,14 @@ from model_handler.errors import ArtifactError
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 PLATFORM_DIR = Path("/opt/ml/model")
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+# Without one of these transformers makes up an empty vocabulary, and every answer is wrong.
+VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+)
 _HERE = Path(__file__).resolve().parent
 
 
@@ -56,8 +64,9 @@ def check_checkpoint(directory: Path) -> None:
             f"{config} describes {architectures or 'no architecture'}; only models for sequence "
             "classification can be served: fine-tune with AutoModelForSequenceClassification"
         )
-    if not any((directory / name).exists() for name in WEIGHTS):
-        raise ArtifactError(
-            f"{directory} has a config.json but no weights; it needs one of {', '.join(WEIGHTS)}, "
-            f"found {found}"
-        )
+    for what, names in (("weights", WEIGHTS), ("tokenizer", VOCABULARIES)):
+        if not any((directory / name).exists() for name in names):
+            raise ArtifactError(
+                f"{directory} has a config.json but no {what}; it needs one of {', '.join(names)}, "
+                f"found {found}"
+            )

@@ -117,7 +117,7 @@ def _record(number: int, value: Any) -> Record | BadLine:
     return Record(number, text)
 
 
-def _loads(text: str) -> Any:
+def _loads(text: str | bytes) -> Any:
     """Decode JSON strictly: no NaN or Infinity, no nesting beyond the interpreter's stack."""
     try:
         return json.loads(text, parse_constant=_refuse)

@@ -31,11 +31,11 @@ class Review:
 
 
 def read(path: Path) -> list[Review]:
-    """Read reviews from a gzip-compressed JSON Lines file with the fields text, rating, label."""
+    """Read reviews from gzip-compressed JSON Lines with the fields text, rating and label."""
     import jsonlines
 
     if not path.is_file():
-        raise SystemExit(f"{path} not found; pass the folder that holds it with --data")
+        raise FileNotFoundError(f"{path} not found; pass the folder that holds it with --data")
     with gzip.open(path, "rb") as stream, jsonlines.Reader(stream) as reader:
         return [
             Review(text=row["text"], rating=row["rating"], label=row["label"]) for row in reader

@@ -27,4 +27,5 @@ class Model:
     engine: Engine
     tokenizer: Tokenizer
     pad_id: int
+    max_length: int
     labels: tuple[Label, ...]

@@ -52,7 +52,14 @@ def open_model(directory: Path, threads: int) -> Model:
     except Exception as error:  # both libraries raise types of their own for a bad file
         raise EngineError(f"onnxruntime cannot open {directory}: {error}") from error
     tokenizer = tokens.prepare(tokenizer, manifest.max_length)
-    model = Model("onnxruntime", engine, tokenizer, manifest.pad_id, manifest.labels)
+    model = Model(
+        name="onnxruntime",
+        engine=engine,
+        tokenizer=tokenizer,
+        pad_id=manifest.pad_id,
+        max_length=manifest.max_length,
+        labels=manifest.labels,
+    )
     _probe(model, manifest)
     return model
 

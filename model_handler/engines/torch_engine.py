@@ -45,7 +45,7 @@ def open_model(directory: Path, threads: int) -> Model:
             f"{directory} is a plain checkpoint, which needs torch and transformers ({error}): "
             "use the full image or the extra [torch], or pack the model with pack-model"
         ) from error
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
     torch.set_num_threads(threads)
     try:
         # weights_only keeps pickled code in a pytorch_model.bin from running.
@@ -66,6 +66,7 @@ def open_model(directory: Path, threads: int) -> Model:
         engine=TorchEngine(model),
         tokenizer=tokens.prepare(backend, length),
         pad_id=tokenizer.pad_token_id or 0,
+        max_length=length,
         labels=labels.from_id2label(model.config.id2label),
     )
 

@@ -1,0 +1,132 @@
+# The inference container, for SageMaker and for `docker run`. ./build.sh builds it, or:
+#
+#   docker build --target slim .   serves packed models
+#   docker build .                 adds torch and transformers: Hugging Face checkpoints, too
+#
+# Packages come from the package index. If there is a folder wheelhouse/, its wheels are taken
+# as well; with --build-arg PIP_NO_INDEX=1 nothing else is. Needs BuildKit.
+
+FROM debian:bookworm-slim AS python
+# The caches keep what apt fetches out of the image; the base image's docker-clean would empty
+# them: https://docs.docker.com/reference/dockerfile/#run---mounttypecache
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    rm -f /etc/apt/apt.conf.d/docker-clean \
+    && apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3 \
+    && rm -rf /var/log/apt /var/log/dpkg.log /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache
+
+
+# All that decides which packages are installed, so that a change of the code installs none.
+# Matching nothing is no error, so wheelhouse/ may be absent; its wheels land beside the files.
+FROM scratch AS sources
+COPY pyproject.toml requirements/constraints.txt wheelhouse* /
+
+
+FROM python AS packages
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv
+# pip stays in an environment of its own and fills /opt/venv, which is shipped, from there.
+RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/venv
+# Settings of pip; an empty one counts as unset.
+ARG PIP_INDEX_URL=
+ARG PIP_NO_INDEX=
+# Byte code is checked against nothing (unchecked-hash): what is in the image stays as it is, and
+# times that a copy or a registry changes cannot make every cold start compile again.
+ENV COMPILE="/opt/venv/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash" \
+    PIP_CONSTRAINT=/sources/constraints.txt \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_FIND_LINKS=/sources \
+    PIP_PROGRESS_BAR=off \
+    PIP_PYTHON=/opt/venv/bin/python3 \
+    PIP_QUIET=1 \
+    PIP_ROOT_USER_ACTION=ignore
+RUN --mount=type=bind,from=sources,target=/sources \
+    --mount=type=cache,target=/root/.cache/pip,sharing=locked \
+    python3 -c 'import tomllib; project = tomllib.load(open("/sources/pyproject.toml", "rb"))["project"]; print(*project["dependencies"], sep="\n")' >/tmp/requirements.txt \
+    && /opt/pip/bin/pip install --no-compile -r /tmp/requirements.txt \
+    && find /opt/venv \( -name '*.a' -o -type d -name tests \) -prune -exec rm -r {} + \
+    && $COMPILE /opt/venv/lib
+
+
+# torch first and without its dependencies, from PyTorch's own index of CPU builds: the Linux
+# build on the default index brings several GB of CUDA. TORCH_INDEX= (empty) takes pip's index.
+FROM packages AS packages-full
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN --mount=type=bind,from=sources,target=/sources \
+    --mount=type=cache,target=/root/.cache/pip,sharing=locked \
+    torch=$(grep '^torch==' /sources/constraints.txt) \
+    && if ls /sources/torch-*.whl >/dev/null 2>&1; then set -- --no-index; \
+       else set -- ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}; fi \
+    && /opt/pip/bin/pip install --no-compile --no-deps "$@" "$torch" \
+    && python3 -c 'import tomllib; project = tomllib.load(open("/sources/pyproject.toml", "rb"))["project"]; print(*project["optional-dependencies"]["torch"], sep="\n")' >/tmp/requirements.txt \
+    && /opt/pip/bin/pip install --no-compile -r /tmp/requirements.txt \
+    && rm -r /opt/venv/lib/python3*/site-packages/torch/include \
+    && find /opt/venv \( -name '*.a' -o -type d -name tests \) -prune -exec rm -r {} + \
+    # torch's tests hold a file for newer Pythons only.
+    && $COMPILE -x '/py3[0-9]+_[a-z]+\.py$' /opt/venv/lib
+
+
+# The project itself and the default model, where SageMaker would put one. The model is package
+# data as well; an empty folder in its place keeps a second copy out of the image.
+FROM packages AS application
+RUN --mount=type=bind,target=/src,rw \
+    --mount=type=bind,from=sources,target=/sources \
+    --mount=type=cache,target=/root/.cache/pip,sharing=locked \
+    mkdir -p /image/opt/ml \
+    && cp -r /src/models/clothing-sentiment /image/opt/ml/model \
+    && rm -rf /src/models && mkdir -p /src/models/clothing-sentiment \
+    && /opt/pip/bin/pip install --no-compile --no-deps --no-warn-script-location --root /image /src \
+    && $COMPILE -s /image /image/opt/venv/lib \
+    && chmod -R a+rX /image
+
+
+FROM python AS runtime
+# HOME: the only place that can be written on a serverless endpoint, under any uid. The hub is
+# never asked: an endpoint may have no network, and a model comes in /opt/ml/model.
+ENV PATH=/opt/venv/bin:$PATH \
+    HOME=/tmp \
+    HF_HOME=/tmp/hf \
+    HF_HUB_OFFLINE=1 \
+    TRANSFORMERS_OFFLINE=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /tmp
+EXPOSE 8080
+# Docker only; SageMaker asks /ping itself. Without urllib, which would heed http_proxy.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["/opt/venv/bin/python3", "-c", \
+    "import http.client as h, os; c = h.HTTPConnection('127.0.0.1', int(os.environ.get('SAGEMAKER_BIND_TO_PORT') or 8080), timeout=2); c.request('GET', '/ping'); raise SystemExit(c.getresponse().status != 200)"]
+# A number, so that it can be told from root without /etc/passwd; any other one works as well.
+USER 10001:10001
+# SageMaker runs `docker run IMAGE serve`, where `serve` replaces CMD:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+# env replaces itself by the program of that name on PATH, which thereby is process 1 and gets
+# SIGTERM; and `docker run IMAGE train` is an error instead of a server.
+ENTRYPOINT ["/usr/bin/env", "--"]
+CMD ["serve"]
+# Multi-container endpoints set the port: needed there, harmless elsewhere.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipeline-real-time.html
+LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
+
+
+# The larger layer first: a change of the code alone is a small push.
+FROM runtime AS slim
+COPY --from=packages /opt/venv /opt/venv
+COPY --from=application /image /
+ARG VERSION= REVISION= SOURCE=
+LABEL org.opencontainers.image.title=sagemaker-serverless-sentiment \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.source=$SOURCE
+
+
+FROM runtime AS full
+COPY --from=packages-full /opt/venv /opt/venv
+COPY --from=application /image /
+ARG VERSION= REVISION= SOURCE=
+LABEL org.opencontainers.image.title=sagemaker-serverless-sentiment \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION \
+      org.opencontainers.image.source=$SOURCE

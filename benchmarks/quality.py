@@ -1,0 +1,36 @@
+"""Validation reviews and a model in, macro F1 and the figures of each class out.
+
+python -m benchmarks.quality --data DIR
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from tqdm import tqdm
+
+from model_handler import Handler, artifacts, cpu
+from training import data, metrics
+
+STEP = 100
+
+
+def main() -> None:
+    """The command line: see --help."""
+    parser = argparse.ArgumentParser(description="Score validation.jsonl.gz with a served model.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the reviews")
+    parser.add_argument("--model", type=Path, default=artifacts.default_dir())
+    options = parser.parse_args()
+    reviews = data.read(options.data / "validation.jsonl.gz")
+    handler = Handler(options.model, cpu.threads())
+    predicted = []
+    for start in tqdm(range(0, len(reviews), STEP)):
+        texts = [review.text for review in reviews[start : start + STEP]]
+        predicted += [int(found.predicted_label) for found in handler.predict(texts)]
+    print(json.dumps(metrics.report([review.label for review in reviews], predicted), indent=1))
+
+
+if __name__ == "__main__":
+    main()

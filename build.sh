@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Build the image, try it as a serverless endpoint runs it, push it to Amazon ECR.
+set -euo pipefail
+
+usage() {
+  cat <<'EOF'
+usage: ./build.sh [build|smoke|push|all] [--target full|slim] [--tag NAME[:TAG]] [--platform P]
+
+  build   build the image and check its size (the default)
+  smoke   run the image under the limits of a serverless endpoint and post three records
+  push    push the image to Amazon ECR, tagged with its version and git revision
+  all     build, smoke, push
+
+  --target    full: any Hugging Face checkpoint, with torch (the default); slim: packed models only
+  --tag       name of the local image (default: sagemaker-serverless-sentiment:VERSION-TARGET)
+  --platform  passed to docker build, e.g. linux/amd64
+
+environment
+  AWS_REGION         where to push to (else AWS_DEFAULT_REGION, else the AWS CLI's configuration)
+  DOCKER             the docker client (default: docker)
+  DOCKER_BUILD_ARGS  more options of docker build, e.g. "--network host --build-arg TORCH_INDEX="
+  SOURCE_URL         where the source is published, for the image's label
+EOF
+}
+
+fail() {
+  echo "build.sh: $*" >&2
+  exit 1
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+readonly NAME=sagemaker-serverless-sentiment
+# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, "Container image"
+readonly SIZE_LIMIT=10737418240
+docker=${DOCKER:-docker}
+command=build target=full tag='' platform=''
+
+while (($#)); do
+  case $1 in
+    build | smoke | push | all) command=$1 && shift ;;
+    --target | --tag | --platform)
+      (($# > 1)) || fail "$1 needs a value"
+      printf -v "${1#--}" %s "$2"
+      shift 2
+      ;;
+    -h | --help) usage && exit ;;
+    *) fail "unknown argument $1; see ./build.sh --help" ;;
+  esac
+done
+[[ $target == full || $target == slim ]] || fail "--target is full or slim, not $target"
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
+revision=$(git describe --always --abbrev=12 --exclude '*' --dirty 2>/dev/null || echo unknown)
+tag=${tag:-$NAME:$version-$target}
+
+build() {
+  local options=(--target "$target" --tag "$tag" --build-arg "VERSION=$version"
+    --build-arg "REVISION=$revision" --build-arg "SOURCE=${SOURCE_URL:-}")
+  if [[ $platform ]]; then options+=(--platform "$platform"); fi
+  # Split at spaces on purpose: it holds several options.
+  # shellcheck disable=SC2206
+  options+=(${DOCKER_BUILD_ARGS:-})
+  # Engines before 23.0 have to be told to use BuildKit. Attestations would make the image an OCI
+  # index, and the platform takes a single image:
+  # https://docs.docker.com/build/building/variables/#buildx_no_default_attestations
+  DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 "$docker" build "${options[@]}" .
+  local size
+  size=$("$docker" image inspect --format '{{.Size}}' "$tag")
+  echo "$tag: $((size / 1000000)) MB"
+  ((size <= SIZE_LIMIT)) || fail "$tag has $size bytes; serverless endpoints take $SIZE_LIMIT"
+}
+
+smoke() {
+  local container=$NAME-smoke-$$ port answer labels
+  # No writing but in /tmp, no shared memory, no capabilities, a user that the image does not know,
+  # the smallest memory size. The engine chooses a port that is free.
+  # shellcheck disable=SC2064  # the name goes into the trap now: it runs where it is not known
+  trap "'$docker' rm --force '$container' >/dev/null 2>&1 || true" EXIT
+  "$docker" run --detach --name "$container" --read-only --tmpfs /tmp --ipc none --cap-drop ALL \
+    --user 993:990 --memory 1g --publish 127.0.0.1::8080 "$tag" serve >/dev/null
+  port=$("$docker" port "$container" 8080/tcp | sed -n '1s/.*://p')
+  for _ in {1..120}; do
+    if curl --silent --fail --max-time 2 --noproxy '*' "http://127.0.0.1:$port/ping"; then break; fi
+    [[ $("$docker" inspect --format '{{.State.Running}}' "$container") == true ]] || break
+    sleep 0.5
+  done
+  answer=$(curl --silent --show-error --fail-with-body --max-time 60 --noproxy '*' \
+    "http://127.0.0.1:$port/invocations" \
+    --header 'Content-Type: application/jsonlines' --data-binary @- <<'EOF'
+{"features": ["I love this product!"]}
+{"features": ["OK, but not great."]}
+{"features": ["This is not the right product."]}
+EOF
+  ) || {
+    "$docker" logs "$container" >&2
+    fail "$tag does not answer; its log is above. $answer"
+  }
+  echo "$answer"
+  labels=$(sed -nE 's/^\{"probability": ?[0-9.e-]+, ?"predicted_label": ?(-?[0-9]+)\}$/\1/p' <<<"$answer")
+  [[ $labels == $'1\n0\n-1' && $(wc -l <<<"$answer") == 3 ]] ||
+    fail "$tag answers otherwise than with the labels 1, 0 and -1"
+  "$docker" rm --force "$container" >/dev/null
+  trap - EXIT
+}
+
+# Sets registry and region, or stops; runs before anything is built.
+find_registry() {
+  command -v aws >/dev/null || fail "the AWS CLI is not installed; push needs it"
+  local account
+  account=$(aws sts get-caller-identity --query Account --output text 2>/dev/null) ||
+    fail "no usable AWS credentials; set them up with 'aws configure' and try again"
+  region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
+  [[ $region ]] || fail "no AWS region; set AWS_REGION"
+  local suffix=amazonaws.com
+  if [[ $region == cn-* ]]; then suffix=amazonaws.com.cn; fi
+  registry=$account.dkr.ecr.$region.$suffix
+}
+
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/docker-push-ecr-image.html
+push() {
+  "$docker" image inspect "$tag" >/dev/null 2>&1 || fail "there is no image $tag; build it first"
+  aws ecr describe-repositories --region "$region" --repository-names "$NAME" >/dev/null 2>&1 ||
+    aws ecr create-repository --region "$region" --repository-name "$NAME" >/dev/null
+  aws ecr get-login-password --region "$region" |
+    "$docker" login --username AWS --password-stdin "$registry"
+  local uri=$registry/$NAME label labels=("$version-$target")
+  # The last one is named to the user: it will never stand for another image.
+  if [[ $revision != unknown ]]; then labels+=("$revision-$target"); fi
+  for label in "${labels[@]}"; do
+    "$docker" tag "$tag" "$uri:$label"
+    "$docker" push "$uri:$label"
+  done
+  echo "Image of the model (CreateModel) that the endpoint configuration names:"
+  echo "$uri:$label"
+}
+
+case $command in
+  build) build ;;
+  smoke) smoke ;;
+  push)
+    find_registry
+    push
+    ;;
+  all)
+    find_registry
+    build
+    smoke
+    push
+    ;;
+esac

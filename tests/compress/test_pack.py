@@ -1,0 +1,98 @@
+"""pack-model, from a checkpoint to an archive."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compress import archive, graph, probe
+from compress.pack import main, pack
+from model_handler import artifacts
+from tests.conftest import make_checkpoint
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta"])
+def test_a_packed_model_answers_like_its_checkpoint(tmp_path: Path, architecture: str) -> None:
+    checkpoint = make_checkpoint(tmp_path / "checkpoint", architecture)
+    pack(checkpoint, tmp_path / "out", lambda _: None)
+    expected = probe.logits(artifacts.open_model(checkpoint, 1))
+    found = probe.logits(artifacts.open_model(tmp_path / "out", 1))
+    assert np.abs(expected - found).max() <= probe.TOLERANCE
+
+
+def test_a_packed_model_is_fused_and_quantised(packed: Path) -> None:
+    import onnx
+
+    operators = {node.op_type for node in onnx.load(packed / "model.onnx").graph.node}
+    assert {"QAttention", "BiasGelu", "SkipLayerNormalization"} <= operators
+    assert "Erf" not in operators
+    assert not operators & {"MatMul", "Attention"}
+
+
+def test_the_command_writes_a_directory_and_an_archive_with_files_at_its_root(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, bundle = tmp_path / "out", tmp_path / "model.tar.gz"
+    main([str(checkpoint), str(out), "--archive", str(bundle)])
+    assert "MB, logits within" in capsys.readouterr().out
+    with tarfile.open(bundle) as found:
+        assert sorted(found.getnames()) == [
+            "README.md",
+            "manifest.json",
+            "model.onnx",
+            "tokenizer.json",
+        ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.tar.gz", "out"]
+
+
+def test_the_same_files_make_the_same_archive(tmp_path: Path, packed: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(packed, copy, copy_function=shutil.copy)  # with new times
+    archive.write(packed, tmp_path / "a.tar.gz")
+    archive.write(copy, tmp_path / "b.tar.gz")
+    assert (tmp_path / "a.tar.gz").read_bytes() == (tmp_path / "b.tar.gz").read_bytes()
+
+
+def test_a_result_that_drifts_is_refused_and_nothing_is_left(
+    tmp_path: Path,
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def spoiled(source: Path, target: Path, heads: int, hidden: int) -> None:  # noqa: ARG001  # fuse's
+        import onnx
+
+        model = onnx.load(source)
+        for weights in model.graph.initializer:
+            if weights.name.endswith("classifier.weight"):
+                values = onnx.numpy_helper.to_array(weights) * -3
+                weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+        onnx.save(model, target)
+
+    monkeypatch.setattr(graph, "fuse", spoiled)
+    with pytest.raises(SystemExit) as stop:
+        main([str(checkpoint), str(tmp_path / "out")])
+    assert stop.value.code == 1
+    assert "pack-model: the packed model drifts" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_folders_are_refused_in_one_line(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "file").touch()
+    for arguments, message in (
+        ([tmp_path / "none", tmp_path / "out"], "is not a directory"),
+        ([full, tmp_path / "out"], "holds no model"),
+        ([checkpoint, full], "not an empty directory"),
+    ):
+        with pytest.raises(SystemExit):
+            main([str(argument) for argument in arguments])
+        assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["full"]

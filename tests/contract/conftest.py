@@ -1,0 +1,61 @@
+"""One contract, three targets; the image only where a Docker engine runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import BUNDLED, ROOT
+from tests.contract import targets
+
+
+def engine_runs() -> bool:
+    """Whether a Docker engine answers."""
+    if shutil.which("docker") is None:
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
+
+def build(kind: str) -> str:
+    """Build a target of the Dockerfile and give its tag."""
+    if not engine_runs():
+        if os.environ.get("CI") == "true":
+            pytest.fail("no Docker engine, and in CI the image must be tested")
+        pytest.skip("no Docker engine: the image is not tested")
+    tag = f"contract-test:{kind}"
+    subprocess.run(
+        [str(ROOT / "build.sh"), "build", "--target", kind, "--tag", tag], cwd=ROOT, check=True
+    )
+    return tag
+
+
+@pytest.fixture(scope="session")
+def slim() -> str:
+    """The tag of the image for packed models."""
+    return build("slim")
+
+
+@pytest.fixture(scope="session")
+def full() -> str:
+    """The tag of the image with torch and transformers."""
+    return build("full")
+
+
+@pytest.fixture(scope="session", params=["in process", "gunicorn", "image"])
+def target(request: pytest.FixtureRequest) -> Iterator[targets.Target]:
+    """The bundled model behind each of the three."""
+    if request.param == "in process":
+        yield targets.InProcess({"MODEL_DIR": str(BUNDLED)})
+    elif request.param == "gunicorn":
+        with targets.gunicorn({"MODEL_DIR": str(BUNDLED)}) as (server, process):
+            server.wait(process)
+            yield server
+    else:
+        tag = request.getfixturevalue("slim")
+        with targets.image(tag, {}, BUNDLED) as (server, _):
+            server.wait()
+            yield server

@@ -1,0 +1,129 @@
+"""The three targets of the contract: in process, behind a real gunicorn, in the real image."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import requests
+from werkzeug.test import Client
+
+from serve import create_app
+from serve.settings import Settings
+
+# As serverless runs an image: read-only root, /tmp alone writable, no shared memory, no
+# capabilities, a user without a name, and the CPU share of 1 GB.
+SANDBOX = (
+    "--read-only --tmpfs /tmp --ipc none --cap-drop ALL --user 993:990 --memory 1g --cpus 0.58"
+).split()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Status, lower-case headers and body of a response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Target(Protocol):
+    """Something that answers requests."""
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer: ...
+
+
+class InProcess:
+    """The Flask application, without a server."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._client: Client = create_app(Settings.from_environment(environment)).test_client()
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        found = self._client.open(path, method=method, data=body, headers=dict(headers or {}))
+        fields = {name.lower(): value for name, value in found.headers.items()}
+        return Answer(found.status_code, fields, found.data)
+
+
+@dataclass(frozen=True)
+class OverHttp:
+    """A server that listens on a port of this machine."""
+
+    port: int
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        found = requests.request(
+            method,
+            f"http://127.0.0.1:{self.port}{path}",
+            data=body,
+            headers=dict(headers or {}),
+            timeout=60,
+        )
+        fields = {name.lower(): value for name, value in found.headers.items()}
+        return Answer(found.status_code, fields, found.content)
+
+    def wait(self, alive: subprocess.Popen[bytes] | None = None) -> None:
+        """Wait until pings are answered; fails when the process ends or 60 seconds pass."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                self.request("GET", "/ping")
+            except requests.ConnectionError:
+                assert alive is None or alive.poll() is None, "the server has ended"
+                time.sleep(0.05)
+            else:
+                return
+        raise TimeoutError("no ping was answered in 60 seconds")
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def gunicorn(environment: Mapping[str, str]) -> Iterator[tuple[OverHttp, subprocess.Popen[bytes]]]:
+    """A real server, as the console script starts it."""
+    target = OverHttp(free_port())
+    own = {"SAGEMAKER_BIND_TO_PORT": str(target.port), **environment}
+    process = subprocess.Popen([sys.executable, "-m", "serve"], env={**os.environ, **own})
+    try:
+        yield target, process
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextmanager
+def image(
+    tag: str, environment: Mapping[str, str], model: Path | None = None, *options: str
+) -> Iterator[tuple[OverHttp, str]]:
+    """A container in the sandbox of serverless, a model mounted as the platform mounts it."""
+    target = OverHttp(free_port())
+    mount = ["--volume", f"{model}:/opt/ml/model:ro"] if model else []
+    variables = [part for item in environment.items() for part in ("--env", "=".join(item))]
+    port = ["--publish", f"127.0.0.1:{target.port}:8080"]
+    command = ["docker", "run", "--detach", *SANDBOX, *port, *mount, *variables, *options, tag]
+    started = subprocess.run([*command, "serve"], capture_output=True, text=True, check=True)
+    container = started.stdout.strip()
+    try:
+        yield target, container
+    finally:
+        subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True)

@@ -1,0 +1,79 @@
+"""What only a real server shows: start, stop, settings."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BLOG, BUNDLED, lines
+from tests.contract import targets
+
+MODEL = {"MODEL_DIR": str(BUNDLED)}
+
+
+def test_a_request_in_flight_is_answered_when_the_server_is_stopped() -> None:
+    body = BLOG * 600
+    answers: list[targets.Answer] = []
+    with targets.gunicorn(MODEL) as (server, process):
+        server.wait(process)
+        server.request("POST", "/invocations", BLOG)
+        client = threading.Thread(
+            target=lambda: answers.append(server.request("POST", "/invocations", body))
+        )
+        client.start()
+        time.sleep(0.5)  # long enough for the request to be in, short enough for it not to be out
+        assert not answers
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(25) == 0
+        client.join(25)
+    assert len(lines(answers[0].body)) == 1800
+
+
+@pytest.mark.parametrize("load", ["background", "lazy", "eager"])
+def test_each_way_to_load_answers_the_first_request(load: str) -> None:
+    with targets.gunicorn({**MODEL, "MODEL_LOAD": load}) as (server, process):
+        server.wait(process)
+        assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
+
+
+def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
+    with targets.gunicorn({"MODEL_DIR": str(tmp_path)}) as (server, process):
+        server.wait(process)
+        answer = server.request("POST", "/invocations", BLOG)
+        assert answer.status == 503
+        assert b"holds no model" in answer.body
+
+
+def test_an_eager_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path) -> None:
+    settings = {"MODEL_DIR": str(tmp_path), "MODEL_LOAD": "eager"}
+    with targets.gunicorn(settings) as (_, process):
+        assert process.wait(20) != 0
+
+
+def test_a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "serve"],
+        env={"SAGEMAKER_BIND_TO_PORT": "http"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+    assert found.stderr.startswith("serve: SAGEMAKER_BIND_TO_PORT is 'http'")
+
+
+def test_a_packed_model_is_served_without_torch_or_transformers() -> None:
+    code = (
+        "import sys; from serve import create_app; client = create_app().test_client();"
+        "assert client.post('/invocations', data=b'{\"text\": \"fine\"}').status_code == 200;"
+        "print([name for name in ('torch', 'transformers', 'onnx') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

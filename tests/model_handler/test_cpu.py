@@ -1,0 +1,86 @@
+"""The CPU share, from what the system says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model_handler import cpu
+
+
+@pytest.fixture
+def two_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.usefixtures("two_cpus")
+class TestShare:
+    def test_without_limits_it_is_the_affinity(self, tmp_path: Path) -> None:
+        assert cpu.share(root=tmp_path) == 2
+
+    def test_a_v2_quota_of_the_container(self, tmp_path: Path) -> None:
+        write(tmp_path / "sys/fs/cgroup/cpu.max", "58000 100000\n")
+        assert cpu.share(root=tmp_path) == 0.58
+
+    def test_a_v2_quota_above_the_own_group(self, tmp_path: Path) -> None:
+        write(tmp_path / "proc/self/cgroup", "0::/pods/mine\n")
+        write(tmp_path / "sys/fs/cgroup/pods/mine/cpu.max", "max 100000\n")
+        write(tmp_path / "sys/fs/cgroup/pods/cpu.max", "150000 100000\n")
+        assert cpu.share(root=tmp_path) == 1.5
+
+    def test_a_v1_quota(self, tmp_path: Path) -> None:
+        write(tmp_path / "proc/self/cgroup", "4:cpu,cpuacct:/docker/abc\n")
+        folder = tmp_path / "sys/fs/cgroup/cpu/docker/abc"
+        write(folder / "cpu.cfs_quota_us", "50000\n")
+        write(folder / "cpu.cfs_period_us", "100000\n")
+        assert cpu.share(root=tmp_path) == 0.5
+
+    def test_no_v1_quota_is_written_as_minus_one(self, tmp_path: Path) -> None:
+        write(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n")
+        write(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
+        assert cpu.share(root=tmp_path) == 2
+
+    def test_a_quota_cannot_exceed_the_affinity(self, tmp_path: Path) -> None:
+        write(tmp_path / "sys/fs/cgroup/cpu.max", "800000 100000\n")
+        assert cpu.share(root=tmp_path) == 2
+
+    def test_the_memory_size_counts_where_no_quota_is_visible(self, tmp_path: Path) -> None:
+        assert cpu.share(memory_mb=1769, root=tmp_path) == 1
+        write(tmp_path / "sys/fs/cgroup/cpu.max", "150000 100000\n")
+        assert cpu.share(memory_mb=1769, root=tmp_path) == 1.5
+
+
+def test_threads_are_the_override_or_the_rounded_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    for share, expected in ((0.58, 1), (1.16, 1), (1.74, 2), (2.32, 2), (2.89, 3), (3.47, 3)):
+        monkeypatch.setattr(cpu, "share", lambda _, share=share: share)
+        assert cpu.threads() == expected
+    assert cpu.threads(override=7) == 7
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="affinity masks are Linux's")
+def test_every_thread_of_a_loaded_model_stays_in_the_affinity_mask() -> None:
+    code = """
+import os, pathlib
+from model_handler import Handler, artifacts
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+handler = Handler(artifacts.default_dir(), threads=2)
+handler.predict(["good"])
+masks = {
+    line.split()[1]
+    for status in pathlib.Path("/proc/self/task").glob("*/status")
+    for line in status.read_text().splitlines()
+    if line.startswith("Cpus_allowed:")
+}
+print(len(masks))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "1\n"

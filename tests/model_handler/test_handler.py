@@ -1,0 +1,80 @@
+"""One load, many threads."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from model_handler import Handler, ModelError, State, artifacts
+from model_handler.engines import Model
+from tests.conftest import BUNDLED
+
+
+class Gate:
+    """Opens models for real, but not before it is told to; counts how often."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.calls = 0
+
+    def __call__(self, directory: Path, threads: int) -> Model:
+        self.calls += 1
+        assert self.opened.wait(30)
+        return artifacts.open_model(directory, threads)
+
+
+def test_any_number_of_threads_load_once() -> None:
+    gate = Gate()
+    handler = Handler(BUNDLED, 1, gate)
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(handler.predict, ["I love it"]) for _ in range(8)]
+        handler.start()
+        gate.opened.set()
+        predictions = [answer.result(30) for answer in answers]
+    assert gate.calls == 1
+    assert all(found == predictions[0] for found in predictions)
+
+
+def test_it_goes_from_cold_to_loading_to_ready() -> None:
+    gate = Gate()
+    handler = Handler(BUNDLED, 1, gate)
+    assert handler.wait(0) is State.COLD
+    handler.start()
+    while handler.state is State.COLD:
+        pass
+    assert handler.wait(0.01) is State.LOADING
+    gate.opened.set()
+    handler.load()
+    assert handler.wait(0) is State.READY
+
+
+def test_a_failed_load_is_told_to_everyone_who_asks(tmp_path: Path) -> None:
+    handler = Handler(tmp_path / "missing", 1)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="missing is not a directory"):
+            handler.predict(["text"])
+    assert handler.state is State.FAILED
+    assert "MODEL_DIR" in (handler.failure or "")
+
+
+def test_predictions_come_in_the_order_of_the_texts() -> None:
+    handler = Handler(BUNDLED, 1)
+    texts = [
+        "It broke at once. " * 30,
+        "I love it, it is perfect",
+        "Terrible, a waste of money",
+    ] * 9
+    together = handler.predict(texts)
+    alone = [handler.predict([text])[0] for text in texts]
+    assert [a.predicted_label for a in together] == [b.predicted_label for b in alone]
+    # Activations are quantised over the whole batch, so neighbours move a probability a little.
+    assert [a.probability for a in together] == pytest.approx(
+        [b.probability for b in alone], abs=0.1
+    )
+
+
+def test_no_texts_give_no_predictions() -> None:
+    assert Handler(BUNDLED, 1).predict([]) == []

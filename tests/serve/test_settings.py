@@ -1,0 +1,56 @@
+"""The environment, read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from serve.settings import Settings, SettingsError
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert Settings.from_environment({}) == Settings()
+
+
+def test_every_variable_is_read() -> None:
+    environment = {
+        "SAGEMAKER_BIND_TO_PORT": "9000",
+        "MODEL_DIR": "/models/mine",
+        "MODEL_LOAD": "lazy",
+        "PING_READY": "strict",
+        "CPU_THREADS": "2",
+        "MEMORY_SIZE_IN_MB": "3072",
+        "MAX_PAYLOAD_MB": "25",
+        "ON_BAD_RECORD": "report",
+        "LOG_LEVEL": "DEBUG",
+    }
+    assert Settings.from_environment(environment) == Settings(
+        port=9000,
+        model_dir=Path("/models/mine"),
+        model_load="lazy",
+        ping_ready="strict",
+        cpu_threads=2,
+        memory_mb=3072,
+        max_payload_mb=25,
+        on_bad_record="report",
+        log_level="debug",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "choices"),
+    [
+        ("SAGEMAKER_BIND_TO_PORT", "http", "from 1 to 65535"),
+        ("SAGEMAKER_BIND_TO_PORT", "70000", "from 1 to 65535"),
+        ("MODEL_LOAD", "never", "background, lazy, eager"),
+        ("PING_READY", "yes", "live, strict"),
+        ("CPU_THREADS", "0", "from 1"),
+        ("ON_BAD_RECORD", "skip", "fail, report"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_with_those_that_can(
+    name: str, value: str, choices: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is '{value}'; use .*{choices}"):
+        Settings.from_environment({name: value})
