@@ -1,0 +1,118 @@
+"""The README's shell blocks, run as they stand; only ports and folders are this test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.contract import targets
+from tests.contract.conftest import build
+
+README = (ROOT / "README.md").read_text()
+CURLS = re.findall(r"```bash\n([^`]*?curl[^`]*)```\n\n```json\n([^`]*)```", README)
+
+
+def shell(script: str, folder: Path = ROOT, **environment: str) -> str:
+    """Run a block and give its output."""
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The port of a server that `make run` started."""
+    server = targets.OverHttp(targets.free_port())
+    process = subprocess.Popen(
+        ["make", "run"],
+        cwd=ROOT,
+        env={**os.environ, "SAGEMAKER_BIND_TO_PORT": str(server.port)},
+        start_new_session=True,
+    )
+    try:
+        server.wait(process)
+        yield server.port
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(30)
+
+
+def answers(text: str) -> list[dict[str, object]]:
+    """JSON Lines; probabilities may differ in their last digits between kinds of CPU."""
+    found = [json.loads(line) for line in text.splitlines()]
+    for answer in found:
+        if "probability" in answer:
+            answer["probability"] = pytest.approx(answer["probability"], abs=0.02)
+    return found
+
+
+def test_the_readme_shows_both_a_good_and_a_bad_request() -> None:
+    assert len(CURLS) == 2
+
+
+@pytest.mark.parametrize(("script", "answer"), CURLS, ids=["good", "bad"])
+def test_a_curl_line_gives_the_answer_beside_it(script: str, answer: str, port: int) -> None:
+    found = shell(script.replace("8080", str(port)))
+    assert [json.loads(line) for line in found.splitlines()] == answers(answer)
+
+
+def test_your_own_model_in_one_command(tmp_path: Path, checkpoint: Path) -> None:
+    (command,) = re.findall(r"```\n(pack-model [^`]*)```", README)
+    (tmp_path / "my-checkpoint").symlink_to(checkpoint)
+    shell(
+        command.replace("pack-model", f"{sys.executable} -m compress.pack"),
+        tmp_path,
+        PYTHONPATH=str(ROOT),
+    )
+    assert {"my-model", "model.tar.gz"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_image_is_built_run_and_smoke_tested() -> None:
+    build("slim")  # skips where there is no engine
+    (script,) = re.findall(r"```bash\n([^`]*docker run[^`]*)```", README)
+    server = targets.OverHttp(targets.free_port())
+    name = f"readme-test-{server.port}"
+    script = script.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}")
+    try:
+        shell(script.replace("--name sentiment", f"--name {name}"))
+        server.wait()
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
+    assert '"predicted_label": -1' in shell("./build.sh smoke --target slim")
+
+
+def test_a_push_without_credentials_stops_with_one_line() -> None:
+    (command,) = re.findall(r"```\n(\./build\.sh push[^`]*)```", README)
+    found = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "AWS_EC2_METADATA_DISABLED": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode != 0
+    assert found.stderr.count("\n") == 1
+    assert found.stderr.startswith("build.sh: ")
+
+
+def test_its_json_blocks_are_valid() -> None:
+    for block in re.findall(r"```json\n([^`]*)```", README):
+        try:
+            json.loads(block)
+        except json.JSONDecodeError:
+            assert all(json.loads(line) for line in block.splitlines())
