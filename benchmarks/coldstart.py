@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -41,6 +39,8 @@ def main() -> None:
     if options.once:
         print(json.dumps(stages(options.model)))
         return
+    import statistics
+
     runs = [_fresh(options.model) for _ in range(options.runs)]
     medians = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
     for name, value in medians.items():
@@ -50,6 +50,9 @@ def main() -> None:
 
 def _fresh(model: Path) -> dict[str, float]:
     """Stages of a new interpreter, the interpreter's own start among them."""
+    # Not above: what is imported there is missing from the times of the stages.
+    import subprocess
+
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", "pass"], check=True)
     interpreter = (time.perf_counter() - start) * 1e3

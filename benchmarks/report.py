@@ -33,8 +33,10 @@ def page(figures: dict[str, Figures], command: str, tokens: int, requests: int) 
     )
     return f"""# Figures
 
-`{command}`: {starts} starts of each server, interleaved; the server has one CPU to itself, the
-client another. Each figure is the median of the starts, with the least and the most.
+    {command}
+
+{starts} starts of each server, interleaved, on one CPU; the client is on another, if there is one.
+Each figure is the median of the starts, with the least and the most in brackets.
 
 | | cold start, ms | warm p50, ms | peak RSS, MB | PSS, MB |
 |---|---|---|---|---|

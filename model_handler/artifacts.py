@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from model_handler import manifest
@@ -36,6 +37,9 @@ def open_model(directory: Path, threads: int) -> Model:
     """Open a model directory with the engine that fits; raises ModelError with the reason."""
     if not directory.is_dir():
         raise ArtifactError(f"{directory} is not a directory; set MODEL_DIR to one with a model")
+    for path in directory.iterdir():
+        if not os.access(path, os.R_OK):
+            raise ArtifactError(f"{path} cannot be read by this user; chmod a+rX the model's files")
     if (directory / manifest.NAME).exists():
         from model_handler.engines import onnx_engine
 

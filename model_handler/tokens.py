@@ -24,9 +24,9 @@ class Batch:
     mask: np.ndarray
 
 
-def prepare(tokenizer: Tokenizer, max_length: int) -> Tokenizer:
-    """Set truncation to `max_length` tokens and switch padding off (batches pad themselves)."""
-    tokenizer.enable_truncation(max_length)
+def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Tokenizer:
+    """Cut texts to `max_length` tokens, and pad none: batches pad themselves."""
+    tokenizer.enable_truncation(max_length, direction=side)
     tokenizer.no_padding()
     return tokenizer
 

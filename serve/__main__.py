@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """The console script `serve`; exits with 2 and one line when a setting cannot be used."""
-    if sys.argv[1:] in (["-h"], ["--help"]):
-        print("usage: serve\n\nServes the model in MODEL_DIR on SAGEMAKER_BIND_TO_PORT (8080).")
-        return
+    argparse.ArgumentParser(
+        prog="serve",
+        description="Serve the model in MODEL_DIR on SAGEMAKER_BIND_TO_PORT (8080). "
+        "All settings are environment variables; the README lists them.",
+    ).parse_args()
     try:
         settings = Settings.from_environment()
     except SettingsError as error:

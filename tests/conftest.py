@@ -48,7 +48,7 @@ def make_checkpoint(directory: Path, architecture: str = "bert") -> Path:
             "intermediate_size": 64,
             "num_hidden_layers": 2,
             "num_attention_heads": 2,
-            "max_position_embeddings": 514,
+            "max_position_embeddings": 514 if architecture == "roberta" else 512,
         }
     names = {0: "-1", 1: "0", 2: "1"}
     torch.manual_seed(3)

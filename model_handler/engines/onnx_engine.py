@@ -51,7 +51,8 @@ def open_model(directory: Path, threads: int) -> Model:
         tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     except Exception as error:  # both libraries raise types of their own for a bad file
         raise EngineError(f"onnxruntime cannot open {directory}: {error}") from error
-    tokenizer = tokens.prepare(tokenizer, manifest.max_length)
+    side = (tokenizer.truncation or {}).get("direction", "right")
+    tokenizer = tokens.prepare(tokenizer, manifest.max_length, side)
     model = Model(
         name="onnxruntime",
         engine=engine,

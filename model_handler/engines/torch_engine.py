@@ -60,27 +60,30 @@ def open_model(directory: Path, threads: int) -> Model:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise EngineError(f"{directory} has no fast tokenizer; add its tokenizer.json")
-    length = max_length(tokenizer.model_max_length, model.config)
+    length = max_length(backend.truncation, tokenizer.model_max_length, model.config)
     return Model(
         name="torch",
         engine=TorchEngine(model),
-        tokenizer=tokens.prepare(backend, length),
+        tokenizer=tokens.prepare(backend, length, tokenizer.truncation_side),
         pad_id=tokenizer.pad_token_id or 0,
         max_length=length,
         labels=labels.from_id2label(model.config.id2label),
     )
 
 
-def max_length(tokenizer_limit: int, config: Any) -> int:
-    """Tokens a text is cut to: the tokenizer's own limit when it has one, else 128.
+def max_length(truncation: dict[str, Any] | None, tokenizer_limit: int, config: Any) -> int:
+    """Tokens a text is cut to: what the tokenizer was last told to, its own limit, or else 128.
 
-    A tokenizer without a limit reports a huge number. RoBERTa's positions start behind its padding
-    index, so two of its 514 positions hold no token. A limit at the size of the position table is
-    the architecture's, not a choice of whoever fine-tuned the model, so it does not count.
+    `truncation` is that of tokenizer.json, `tokenizer_limit` is model_max_length. A limit as large
+    as the table of positions is the architecture's, not a choice of whoever fine-tuned the model,
+    so it does not count. (RoBERTa numbers positions from behind its padding index, so some of its
+    514 hold no token: https://huggingface.co/docs/transformers/model_doc/roberta)
     """
     positions = int(getattr(config, "max_position_embeddings", DEFAULT_MAX_LENGTH))
     if getattr(config, "model_type", "") in {"roberta", "xlm-roberta", "camembert"}:
         positions -= (config.pad_token_id or 0) + 1
+    if truncation:
+        return min(int(truncation["max_length"]), positions)
     if tokenizer_limit < positions:
         return tokenizer_limit
     return min(DEFAULT_MAX_LENGTH, positions)

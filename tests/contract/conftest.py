@@ -15,9 +15,11 @@ from tests.contract import targets
 
 def engine_runs() -> bool:
     """Whether a Docker engine answers."""
-    if shutil.which("docker") is None:
+    if shutil.which(targets.DOCKER) is None:
         return False
-    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    return (
+        subprocess.run([targets.DOCKER, "info"], capture_output=True, check=False).returncode == 0
+    )
 
 
 def build(kind: str) -> str:

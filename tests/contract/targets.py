@@ -19,6 +19,8 @@ from werkzeug.test import Client
 from serve import create_app
 from serve.settings import Settings
 
+# The client, as build.sh chooses it.
+DOCKER = os.environ.get("DOCKER", "docker")
 # As serverless runs an image: read-only root, /tmp alone writable, no shared memory, no
 # capabilities, a user without a name, and the CPU share of 1 GB.
 SANDBOX = (
@@ -120,10 +122,10 @@ def image(
     mount = ["--volume", f"{model}:/opt/ml/model:ro"] if model else []
     variables = [part for item in environment.items() for part in ("--env", "=".join(item))]
     port = ["--publish", f"127.0.0.1:{target.port}:8080"]
-    command = ["docker", "run", "--detach", *SANDBOX, *port, *mount, *variables, *options, tag]
+    command = [DOCKER, "run", "--detach", *SANDBOX, *port, *mount, *variables, *options, tag]
     started = subprocess.run([*command, "serve"], capture_output=True, text=True, check=True)
     container = started.stdout.strip()
     try:
         yield target, container
     finally:
-        subprocess.run(["docker", "rm", "--force", container], capture_output=True, check=True)
+        subprocess.run([DOCKER, "rm", "--force", container], capture_output=True, check=True)

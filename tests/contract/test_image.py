@@ -12,7 +12,9 @@ from tests.contract import targets
 
 
 def docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [targets.DOCKER, *arguments], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_the_model_in_the_image_is_served_to_any_user(slim: str) -> None:

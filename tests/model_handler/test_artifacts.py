@@ -15,7 +15,10 @@ from tests.conftest import make_checkpoint
 
 
 def edit_manifest(directory: Path, **changes: object) -> None:
-    path = directory / "manifest.json"
+    edit_json(directory / "manifest.json", **changes)
+
+
+def edit_json(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
@@ -96,6 +99,27 @@ def test_checkpoints_of_any_family_are_served(tmp_path: Path, architecture: str)
     assert model.name == "torch"
     assert model.labels == (-1, 0, 1)
     assert model.max_length == 128
+
+
+@pytest.mark.parametrize(
+    ("model_max_length", "truncation", "expected"),
+    [(None, None, 128), (512, None, 128), (64, None, 64), (300, None, 300), (64, 200, 200)],
+)
+def test_texts_are_cut_where_the_model_says_or_else_at_128(
+    tmp_path: Path,
+    checkpoint: Path,
+    model_max_length: int | None,
+    truncation: int | None,
+    expected: int,
+) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(checkpoint, directory)
+    edit_json(directory / "tokenizer_config.json", model_max_length=model_max_length or int(1e30))
+    cut = {"max_length": truncation, "stride": 0, "strategy": "LongestFirst", "direction": "Left"}
+    edit_json(directory / "tokenizer.json", truncation=cut if truncation else None)
+    model = artifacts.open_model(directory, 1)
+    assert model.max_length == expected
+    assert len(model.tokenizer.encode("good " * 600).ids) == expected
 
 
 def test_old_style_weights_are_served_alike(tmp_path: Path, checkpoint: Path) -> None:
