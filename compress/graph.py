@@ -76,12 +76,17 @@ def quantise(source: Path, target: Path) -> None:
 def optimise(source: Path, target: Path) -> None:
     """Let onnxruntime optimise the graph once, here, so that no start has to.
 
-    "Extended" stops short of layouts that fit one kind of CPU, so the result is portable.
+    "Extended" stops short of layouts that fit one kind of CPU, so the result is portable. Weights
+    go to a file of their own beside the graph, `target` with the suffix .bin, which is mapped
+    instead of parsed: https://onnxruntime.ai/docs/api/c/ (session configuration keys)
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(target)
+    prefix = "session.optimized_model_external_initializers_"
+    options.add_session_config_entry(f"{prefix}file_name", target.with_suffix(".bin").name)
+    options.add_session_config_entry(f"{prefix}min_size_in_bytes", "1024")
     options.log_severity_level = 3
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])

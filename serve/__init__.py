@@ -1,5 +1,19 @@
 """HTTP: bytes in, bytes out. Knows nothing of tensors."""
 
-from serve.app import create_app
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serve.app import create_app
 
 __all__ = ["create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import Flask only when the application is asked for: gunicorn opens the port before that."""
+    if name in __all__:
+        from serve import app
+
+        return getattr(app, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add("--data", type=Path, required=True, help="has train.jsonl.gz and validation.jsonl.gz")
     add("--out", type=Path, required=True, help="folder to write; must not exist")
+    add("--start", type=Path, help="checkpoint to go on from, instead of all-MiniLM-L6-v2")
     add("--epochs", type=int, default=3)
     add("--majority", type=int, default=3000, help="reviews of class 1 in an epoch")
     add("--crops", type=float, default=0.5, help="share of texts cut to one or two sentences")
@@ -59,7 +60,7 @@ def fine_tune(
 
     torch.manual_seed(options.seed)
     rng = random.Random(options.seed)
-    model, tokenizer = start()
+    model, tokenizer = start(options.start)
     model.base_model.embeddings.requires_grad_(False)  # half the weights; words keep their sense
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=options.rate, weight_decay=0.01, fused=True)
@@ -102,11 +103,14 @@ def fine_tune(
     return summary
 
 
-def start() -> tuple[Any, Any]:
-    """The pre-trained encoder with a new three-class head, and its tokenizer."""
+def start(checkpoint: Path | None) -> tuple[Any, Any]:
+    """A checkpoint, or the pre-trained encoder with a new three-class head; and its tokenizer."""
     from all_minilm_l6_v2 import extract_model
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    if checkpoint is not None:
+        model = AutoModelForSequenceClassification.from_pretrained(checkpoint)
+        return model, AutoTokenizer.from_pretrained(checkpoint)
     names = dict(enumerate(map(str, data.LABELS)))
     with tempfile.TemporaryDirectory() as folder:
         base = extract_model(folder)

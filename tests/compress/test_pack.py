@@ -43,6 +43,7 @@ def test_the_command_writes_a_directory_and_an_archive_with_files_at_its_root(
         assert sorted(found.getnames()) == [
             "README.md",
             "manifest.json",
+            "model.bin",
             "model.onnx",
             "tokenizer.json",
         ]
