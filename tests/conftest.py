@@ -64,7 +64,10 @@ def make_checkpoint(directory: Path, architecture: str = "bert") -> Path:
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny BERT checkpoint. Read it only."""
-    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny-bert")
+    directory = make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny-bert")
+    for path in (directory, *directory.iterdir()):
+        path.chmod(0o755)  # as the platform unpacks an archive: for any user
+    return directory
 
 
 @pytest.fixture(scope="session")

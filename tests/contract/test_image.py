@@ -35,8 +35,6 @@ def test_docker_stop_ends_it_in_order(slim: str) -> None:
 
 
 def test_a_plain_checkpoint_is_served_by_the_full_image(full: str, checkpoint: Path) -> None:
-    for path in (checkpoint, *checkpoint.iterdir()):
-        path.chmod(0o755)
     with targets.image(full, {}, checkpoint, "--memory", "2g") as (server, _):
         server.wait()
         answer = server.request("POST", "/invocations", BLOG)
@@ -44,8 +42,6 @@ def test_a_plain_checkpoint_is_served_by_the_full_image(full: str, checkpoint: P
 
 
 def test_the_slim_image_says_what_a_plain_checkpoint_needs(slim: str, checkpoint: Path) -> None:
-    for path in (checkpoint, *checkpoint.iterdir()):
-        path.chmod(0o755)
     with targets.image(slim, {}, checkpoint) as (server, _):
         server.wait()
         answer = server.request("POST", "/invocations", BLOG)
