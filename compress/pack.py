@@ -7,13 +7,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress import archive, card, graph, probe
-from model_handler import ModelError, artifacts, cpu
+from compress import archive, card, graph, prepack, probe, quantise, tokenizer
+from model_handler import ModelError, artifacts, cpu, limits
 from model_handler import manifest as manifests
 from model_handler.errors import ArtifactError
 
@@ -32,20 +31,34 @@ def main(argv: list[str] | None = None) -> None:
         description="Turn a Hugging Face sequence-classification checkpoint into a small, fast, "
         "checked model directory for serving.",
     )
-    parser.add_argument("checkpoint", type=Path, help="folder with config.json and weights")
-    parser.add_argument("out", type=Path, help="folder to write; must not exist or be empty")
-    parser.add_argument("--archive", type=Path, metavar="model.tar.gz", help="also write this")
+    add = parser.add_argument
+    add("checkpoint", type=Path, nargs="?", help="folder with config.json and weights")
+    add("out", type=Path, nargs="?", help="folder to write; must not exist or be empty")
+    add("--archive", type=Path, metavar="model.tar.gz", help="also write this")
+    add(
+        "--prepack-only",
+        type=Path,
+        metavar="DIR",
+        help="add weights in the layout of this machine's CPU to a folder that is packed already",
+    )
     options = parser.parse_args(argv)
+    out = options.prepack_only or options.out
+    if (options.prepack_only is None) == (options.out is None):
+        parser.error("name a checkpoint and a folder to write, or --prepack-only and a folder")
     try:
-        drift = pack(options.checkpoint, options.out, lambda step: print(step, file=sys.stderr))
+        if options.prepack_only:
+            done = f"weights for {prepack.add(out).cpu} added"
+        else:
+            drift = pack(options.checkpoint, out, lambda step: print(step, file=sys.stderr))
+            done = f"logits within {drift:.3f} of the checkpoint's"
         if options.archive:
             options.archive.parent.mkdir(parents=True, exist_ok=True)
-            archive.write(options.out, options.archive)
+            archive.write(out, options.archive)
     except (ModelError, probe.DriftError, OSError, ImportError) as error:
         print(f"pack-model: {error}", file=sys.stderr)
         sys.exit(1)
-    size = sum(path.stat().st_size for path in options.out.iterdir())
-    print(f"{options.out}: {size / 1e6:.1f} MB, logits within {drift:.3f} of the checkpoint's")
+    size = sum(path.stat().st_size for path in out.iterdir())
+    print(f"{out}: {size / 1e6:.1f} MB, {done}")
 
 
 def pack(checkpoint: Path, out: Path, say: Callable[[str], None]) -> float:
@@ -62,7 +75,7 @@ def pack(checkpoint: Path, out: Path, say: Callable[[str], None]) -> float:
         raise ArtifactError(f"{out} exists and is not an empty directory; name a new one")
     artifacts.check_checkpoint(checkpoint)
     say("open the checkpoint")
-    original = artifacts.open_model(checkpoint, cpu.threads())
+    original = artifacts.open_model(checkpoint, limits.Limits(cpu.threads()))
     expected = probe.logits(original)
     with _beside(out) as (made, scratch):
         say("export")
@@ -75,11 +88,14 @@ def pack(checkpoint: Path, out: Path, say: Callable[[str], None]) -> float:
         heads, hidden = model.config.num_attention_heads, model.config.hidden_size
         graph.fuse(scratch / "exported.onnx", scratch / "fused.onnx", heads, hidden)
         say("quantise")
-        graph.quantise(scratch / "fused.onnx", scratch / "quantised.onnx")
+        quantise.quantise(scratch / "fused.onnx", scratch / "quantised.onnx")
         graph.optimise(scratch / "quantised.onnx", made / GRAPH)
-        original.tokenizer.save(str(made / "tokenizer.json"), pretty=False)
+        tokenizer.save(original.tokenizer, made / "tokenizer.json")
         say("check")
-        return _finish(made, original, checkpoint, model.config.model_type, expected)
+        drift = _finish(made, original, checkpoint, model.config.model_type, expected)
+        say("pre-pack for this CPU")
+        prepack.add(made)
+        return drift
 
 
 def _finish(
@@ -88,20 +104,20 @@ def _finish(
     """Compare the graph with the checkpoint and write the manifest and the card."""
     from model_handler.engines import onnx_engine
 
-    engine = onnx_engine.OnnxEngine(made / GRAPH, cpu.threads())
-    found = probe.logits(replace(original, name="onnxruntime", engine=engine))
+    session = onnx_engine.open_session(made / GRAPH, limits.Limits(cpu.threads()))
+    found = probe.logits(original, lambda ids, mask: onnx_engine.run(session, ids, mask))
     drift = probe.check(expected, found)
     manifest = manifests.Manifest(
         labels=original.labels,
         max_length=original.max_length,
         pad_id=original.pad_id,
         graph=GRAPH,
-        files={path.name: manifests.sha256(path) for path in sorted(made.iterdir())},
+        files=manifests.describe(*sorted(made.iterdir())),
         source={"checkpoint": checkpoint.resolve().name, "architecture": architecture}
         | {tool: metadata.version(tool) for tool in ("torch", "transformers", "onnxruntime")},
         probe_texts=probe.TEXTS,
         probe_logits=tuple(tuple(round(float(x), 5) for x in row) for row in found),
-        tolerance=probe.TOLERANCE,
+        tolerance=probe.ROUNDING,
     )
     manifest.write(made)
     card.write(made, manifest, checkpoint, drift)

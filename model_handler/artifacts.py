@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from model_handler import manifest
 from model_handler.engines import Model
 from model_handler.errors import ArtifactError
+from model_handler.limits import MEGABYTE, Limits, advice
 
 # Where SageMaker unpacks model.tar.gz:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
@@ -33,7 +35,7 @@ def default_dir() -> Path:
     return installed if installed.exists() else _HERE.parent / "models" / "clothing-sentiment"
 
 
-def open_model(directory: Path, threads: int) -> Model:
+def open_model(directory: Path, limits: Limits) -> Model:
     """Open a model directory with the engine that fits; raises ModelError with the reason."""
     if not directory.is_dir():
         raise ArtifactError(f"{directory} is not a directory; set MODEL_DIR to one with a model")
@@ -43,11 +45,40 @@ def open_model(directory: Path, threads: int) -> Model:
     if (directory / manifest.NAME).exists():
         from model_handler.engines import onnx_engine
 
-        return onnx_engine.open_model(directory, threads)
+        check_memory(directory, PACKED, limits)
+        return onnx_engine.open_model(directory, limits)
     check_checkpoint(directory)
     from model_handler.engines import torch_engine
 
-    return torch_engine.open_model(directory, threads)
+    check_memory(directory, CHECKPOINT, limits)
+    return torch_engine.open_model(directory, limits)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What serving a kind of model takes: bytes without weights, and the files of the weights."""
+
+    base: int
+    weights: tuple[str, ...]
+    remedy: str
+
+
+# Peak resident size of all processes, less the weights, as benchmarks/bench.py measures it.
+PACKED = Footprint(120 * MEGABYTE, ("model.bin",), "")
+CHECKPOINT = Footprint(
+    360 * MEGABYTE, ("*.safetensors", "*.bin"), ", or pack it with pack-model, which takes a third"
+)
+
+
+def check_memory(directory: Path, footprint: Footprint, limits: Limits) -> None:
+    """Raise ArtifactError if the model cannot fit, before the kernel kills the server for it."""
+    weights = {path for pattern in footprint.weights for path in directory.glob(pattern)}
+    needed = footprint.base + sum(path.stat().st_size for path in weights)
+    if limits.memory is not None and needed > limits.memory:
+        raise ArtifactError(
+            f"the model needs about {needed // MEGABYTE:,} MB of memory and there are "
+            f"{limits.memory // MEGABYTE:,}: {advice(needed)}{footprint.remedy}"
+        )
 
 
 def check_checkpoint(directory: Path) -> None:

@@ -1,14 +1,19 @@
-"""The limits of this process in, its CPU share and thread count out."""
+"""The limits of this process in, its CPU share, thread count and kind of CPU out."""
 
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
+
+from model_handler import cgroup
 
 # Serverless Inference runs on AWS Lambda, which gives 1 vCPU of CPU time for 1,769 MB, linearly:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 # No table is published for SageMaker; set CPU_THREADS where this rule does not hold.
 MEGABYTES_PER_VCPU = 1769
+# What decides which int8 kernels run, in the words of /proc/cpuinfo (x86, then Arm).
+FEATURES = "avx2 avx512bw avx512_vnni avx_vnni amx_int8 asimddp i8mm sve".split()
 
 
 def threads(override: int | None = None, memory_mb: int | None = None) -> int:
@@ -27,7 +32,7 @@ def share(memory_mb: int | None = None, root: Path = Path("/")) -> float:
     outside. `root` is where /proc and /sys are looked for.
     """
     available = float(_affinity())
-    quota = _quota(root)
+    quota = cgroup.cpus(root)
     if quota is not None:
         return min(available, quota)
     if memory_mb is not None:
@@ -35,12 +40,30 @@ def share(memory_mb: int | None = None, root: Path = Path("/")) -> float:
     return available
 
 
+def kind(root: Path = Path("/")) -> str:
+    """The kind of CPU, as far as weights packed for it go: "x86_64-avx2-avx512bw-avx512_vnni"."""
+    words: set[str] = set()
+    try:
+        for line in (root / "proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() in ("flags", "Features"):
+                words.update(value.split())
+                break
+    except OSError:  # no such file on macOS, where the machine says enough
+        pass
+    return "-".join([platform.machine(), *(word for word in FEATURES if word in words)])
+
+
 def limit_libraries(count: int) -> None:
     """Tell the numeric libraries their thread count; call it before an engine is imported."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(count)
+    # numpy multiplies no matrices here, so threads of its own would only wait, and spin at it.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     # A thread pool of the tokenizer's own would fight with the engine's.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # onnxruntime would tell Microsoft of each session, and keep a database in the home directory.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def _affinity() -> int:
@@ -48,48 +71,3 @@ def _affinity() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _quota(root: Path) -> float | None:
-    """CPUs by the tightest cgroup quota that holds for this process; None when there is none.
-
-    https://docs.kernel.org/admin-guide/cgroup-v2.html (cpu.max)
-    https://docs.kernel.org/scheduler/sched-bwc.html (cpu.cfs_quota_us, cgroup v1)
-    """
-    found = []
-    for folder in _cgroup_folders(root):
-        whole = _numbers(folder / "cpu.max")
-        if whole is None:
-            quota, period = (
-                _numbers(folder / "cpu.cfs_quota_us"),
-                _numbers(folder / "cpu.cfs_period_us"),
-            )
-            whole = [*quota, *period] if quota and period else None
-        if whole and len(whole) == 2 and whole[0] > 0 and whole[1] > 0:
-            found.append(whole[0] / whole[1])
-    return min(found, default=None)
-
-
-def _cgroup_folders(root: Path) -> list[Path]:
-    """Folders with the CPU limits of this process: its own cgroup and all above it."""
-    mounts = {"": root / "sys/fs/cgroup", "cpu": root / "sys/fs/cgroup/cpu"}
-    folders = list(mounts.values())  # in a container the mount itself is the container's cgroup
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return folders
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        for controller in controllers.split(","):
-            if controller in mounts:
-                own = Path(path.lstrip("/"))
-                folders += [mounts[controller] / part for part in (own, *own.parents)]
-    return folders
-
-
-def _numbers(path: Path) -> list[float] | None:
-    """The numbers in a cgroup file; None when there is no such file or no limit ("max")."""
-    try:
-        return [float(word) for word in path.read_text().split()]
-    except (OSError, ValueError):
-        return None

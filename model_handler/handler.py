@@ -9,10 +9,15 @@ from enum import Enum
 from pathlib import Path
 
 from model_handler import artifacts, cpu, labels, tokens
+from model_handler.batching import Batcher
 from model_handler.engines import Model
 from model_handler.errors import ModelError
+from model_handler.limits import Limits
 
 log = logging.getLogger(__name__)
+
+# What a load leaves for later waits for the first prediction, but not longer than this.
+SETTLE_AFTER_SECONDS = 1.0
 
 
 class State(Enum):
@@ -27,25 +32,25 @@ class State(Enum):
 class Handler:
     """Serves one model directory from any number of threads.
 
-    `threads` is how many the engine computes with. `open_model` is a seam for other engines.
+    `open_model` is a seam for other engines.
     """
 
     def __init__(
         self,
         directory: Path,
-        threads: int,
-        open_model: Callable[[Path, int], Model] = artifacts.open_model,
+        limits: Limits | None = None,
+        open_model: Callable[[Path, Limits], Model] = artifacts.open_model,
     ) -> None:
         self._directory = directory
-        self._threads = threads
+        self._limits = limits or Limits()
         self._open = open_model
         self._state = State.COLD
         self._claim = threading.Lock()  # held for the moment in which one thread takes the load
         self._done = threading.Event()  # set once the state is READY or FAILED
+        self._predicted = threading.Event()  # set once the first prediction is out
         self._model: Model | None = None
+        self._batcher: Batcher | None = None
         self._failure: ModelError | None = None
-        # One text is scored by all threads of the engine; two at once would only take turns.
-        self._engine_free = threading.Lock()
 
     @property
     def state(self) -> State:
@@ -71,20 +76,19 @@ class Handler:
         """Load the model or join the load under way; raises ModelError once loading failed."""
         self._load()
         self._done.wait()
-        if self._model is None:
+        if self._failure is not None or self._model is None:
             raise self._failure or ModelError("the model is not loaded")
         return self._model
 
     def predict(self, texts: list[str]) -> list[labels.Prediction]:
         """Score texts: one prediction for each, in their order. Loads the model if need be."""
-        import numpy as np
-
         model = self.load()
-        logits = np.empty((len(texts), len(model.labels)), dtype=np.float32)
-        for batch in tokens.batches(model.tokenizer, model.pad_id, texts):
-            with self._engine_free:
-                logits[batch.places] = model.engine.logits(batch.ids, batch.mask)
-        return labels.read_off(logits, model.labels) if texts else []
+        if not texts:
+            return []
+        assert self._batcher is not None  # made with the model
+        logits = self._batcher.logits(tokens.encode(model.tokenizer, texts))
+        self._predicted.set()
+        return labels.read_off(logits, model.labels)
 
     def _load(self) -> None:
         """Load, unless another thread has begun to."""
@@ -92,19 +96,34 @@ class Handler:
             if self._state is not State.COLD:
                 return
             self._state = State.LOADING
-        try:
-            cpu.limit_libraries(self._threads)
-            self._model = self._open(self._directory, self._threads)
+        cpu.limit_libraries(self._limits.threads)
+        if self._try(self._open_model):
             self._state = State.READY
+            # Not a daemon: whoever stops the process at once still gets what settling has to say.
+            threading.Thread(target=self._try, args=(self._settle,), name="settle-model").start()
+        self._done.set()
+
+    def _open_model(self) -> None:
+        model = self._open(self._directory, self._limits)
+        budget = tokens.BUDGET * self._limits.threads
+        self._batcher = Batcher(model.engine, model.pad_id, budget)
+        self._model = model
+
+    def _settle(self) -> None:
+        self._predicted.wait(SETTLE_AFTER_SECONDS)
+        if self._model is not None:
+            self._model.engine.settle()
+
+    def _try(self, step: Callable[[], None]) -> bool:
+        """Do a part of loading; a failure becomes the handler's state and goes to the log."""
+        try:
+            step()
+            return True
         except ModelError as error:
-            self._fail(error)
+            self._failure = error
         except Exception as error:
             log.exception("the model could not be loaded")
-            self._fail(ModelError(f"the model could not be loaded: {type(error).__name__}"))
-        finally:
-            self._done.set()
-
-    def _fail(self, error: ModelError) -> None:
-        self._failure = error
+            self._failure = ModelError(f"the model could not be loaded: {type(error).__name__}")
         self._state = State.FAILED
-        log.error("model load failed: %s", error)
+        log.error("model load failed: %s", self._failure)
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,32 +13,57 @@ from model_handler.errors import ArtifactError
 from model_handler.labels import Label
 
 NAME = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Files up to this size are hashed before the first prediction, at a cost of a few milliseconds.
+# Only weights are larger; those go through the probe then, and are hashed once it is out.
+SMALL = 8_000_000
+
+
+@dataclass(frozen=True)
+class File:
+    """What a file must be: its size in bytes and its sha256 in hexadecimal."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Prepacked:
+    """The same graph with its weights in the layout of one kind of CPU and one onnxruntime."""
+
+    cpu: str
+    onnxruntime: str
+    graph: str
+    files: dict[str, File]
 
 
 @dataclass(frozen=True)
 class Manifest:
     """What a packed model is, and how to tell that it is whole and right.
 
-    `files` maps each other file's name to its sha256; `probe_logits` are the packed model's own
-    answers to `probe_texts`; `source` names the checkpoint, its architecture and the tools.
+    `graph` is portable. `probe_logits` are its own answers to `probe_texts`; on another CPU they
+    differ by rounding only, and by `tolerance` at most. `source` names the checkpoint, its
+    architecture and the tools.
     """
 
     labels: tuple[Label, ...]
     max_length: int
     pad_id: int
     graph: str
-    files: dict[str, str]
+    files: dict[str, File]
     source: dict[str, str]
     probe_texts: tuple[str, ...]
     probe_logits: tuple[tuple[float, ...], ...]
     tolerance: float
+    prepacked: tuple[Prepacked, ...] = ()
     format_version: int = FORMAT_VERSION
 
     def write(self, directory: Path) -> None:
-        """Write manifest.json into a directory."""
+        """Write manifest.json into a directory, or replace the one that is there."""
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
-        (directory / NAME).write_text(text, encoding="utf-8")
+        partial = directory / f".{NAME}.partial"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(directory / NAME)
 
 
 def read(directory: Path) -> Manifest:
@@ -54,29 +80,57 @@ def read(directory: Path) -> Manifest:
         fields["labels"] = tuple(fields["labels"])
         fields["probe_texts"] = tuple(fields["probe_texts"])
         fields["probe_logits"] = tuple(map(tuple, fields["probe_logits"]))
+        fields["files"] = _files(fields["files"])
+        fields["prepacked"] = tuple(
+            Prepacked(**{**found, "files": _files(found["files"])}) for found in fields["prepacked"]
+        )
         return Manifest(**fields)
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path} is not a manifest of pack-model: {error}") from error
 
 
-def verify(directory: Path, manifest: Manifest) -> None:
-    """Compare each file with its sha256; raises ArtifactError that names the first bad one."""
-    for name, expected in manifest.files.items():
+def describe(*paths: Path) -> dict[str, File]:
+    """Size and sha256 of files, by name."""
+    return {path.name: File(path.stat().st_size, sha256(path)) for path in paths}
+
+
+def glance(directory: Path, files: Mapping[str, File]) -> None:
+    """Check that files are there, have their sizes and, if SMALL, are whole.
+
+    Raises ArtifactError that names the first bad one.
+    """
+    for name, file in files.items():
         path = directory / name
         if Path(name).name != name:
             raise ArtifactError(f"{directory / NAME} names a file outside its directory: {name}")
         try:
-            found = sha256(path)
+            size = path.stat().st_size
         except OSError as error:
             raise ArtifactError(
                 f"{path} cannot be read: {error.strerror}; the model is incomplete, pack it again"
             ) from error
-        if found != expected:
+        if size != file.size:
+            raise ArtifactError(
+                f"{path} is damaged: it has {size:,} bytes, the manifest says {file.size:,}; copy "
+                "or pack the model again"
+            )
+    verify(directory, {name: file for name, file in files.items() if file.size <= SMALL})
+
+
+def verify(directory: Path, files: Mapping[str, File]) -> None:
+    """Compare files with their sha256; raises ArtifactError that names the first bad one."""
+    for name, file in files.items():
+        path = directory / name
+        try:
+            found = sha256(path)
+        except OSError as error:
+            raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+        if found != file.sha256:
             raise ArtifactError(
                 f"{path} is damaged: its sha256 is {found[:12]}, the manifest says "
-                f"{expected[:12]}; copy or pack the model again"
+                f"{file.sha256[:12]}; copy or pack the model again"
             )
 
 
@@ -84,3 +138,7 @@ def sha256(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _files(found: Mapping[str, Any]) -> dict[str, File]:
+    return {name: File(**fields) for name, fields in found.items()}

@@ -1,57 +1,48 @@
-"""Texts in, batches of token ids out: sorted by length and cut by a token budget."""
+"""Texts in, rows of token ids out; rows in, padded arrays out; and which rows go together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from tokenizers import Tokenizer
 
-# Padded tokens in one run of the engine. It bounds the memory of a large body (activations of a
-# RoBERTa-base grow by about 40 kB a token); larger batches score no faster on a CPU.
-TOKEN_BUDGET = 2048
+Row = tuple[int, ...]
 
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Texts for one run: their places in the request, ids and mask, both int64 (B, T)."""
-
-    places: list[int]
-    ids: np.ndarray
-    mask: np.ndarray
+# Tokens in one run of the engine, for each of its threads. Measured by benchmarks/batches.py:
+# fewer leave the CPU's vector units waiting for weights, more push activations out of its cache.
+BUDGET = 256
+# A row is padded by at most so many tokens to join a run: a run of its own costs as much as them.
+PADDING = 8
 
 
 def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Tokenizer:
-    """Cut texts to `max_length` tokens, and pad none: batches pad themselves."""
+    """Cut texts to `max_length` tokens, and pad none: `pad` does that for each batch."""
     tokenizer.enable_truncation(max_length, direction=side)
     tokenizer.no_padding()
     return tokenizer
 
 
-def batches(tokenizer: Tokenizer, pad_id: int, texts: Sequence[str]) -> Iterator[Batch]:
-    """Tokenise texts and yield batches of near-equal lengths, shortest texts first."""
-    encoded = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
-    order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
-    start = 0
-    for end in range(1, len(order) + 1):
-        # Sorted, so the next text would be the longest of the batch and set its width.
-        full = end == len(order) or (end + 1 - start) * len(encoded[order[end]]) > TOKEN_BUDGET
-        if full:
-            places = order[start:end]
-            yield _pad(places, [encoded[place] for place in places], pad_id)
-            start = end
+def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
+    """The token ids of each text, in order."""
+    return [tuple(encoding.ids) for encoding in tokenizer.encode_batch(list(texts))]
 
 
-def _pad(places: list[int], rows: list[list[int]], pad_id: int) -> Batch:
+def pad(rows: Sequence[Row], pad_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and attention mask of rows, both int64 (B, T), T the length of the longest."""
     import numpy as np
 
-    width = max(map(len, rows))
+    width = max(1, *map(len, rows))  # a tokenizer may find nothing in an empty text
     ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     for index, row in enumerate(rows):
         ids[index, : len(row)] = row
         mask[index, : len(row)] = 1
-    return Batch(places, ids, mask)
+    return ids, mask
+
+
+def fits(longest: int, shortest: int, count: int, budget: int) -> bool:
+    """Whether `count` rows of these lengths may go through the engine in one run."""
+    return count == 1 or (longest - shortest <= PADDING and longest * count <= budget)

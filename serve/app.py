@@ -11,7 +11,7 @@ import uuid
 from flask import Flask, Response, request
 from werkzeug import exceptions
 
-from model_handler import Handler, ModelError, State, cpu
+from model_handler import Handler, ModelError, State, limits
 from serve import errors, wire
 from serve.settings import Settings
 
@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     Settings default to the environment's. Raises ModelError if an eager load fails.
     """
     settings = settings or Settings.from_environment()
-    handler = Handler(settings.model_dir, cpu.threads(settings.cpu_threads, settings.memory_mb))
+    handler = Handler(settings.model_dir, limits.read(settings.cpu_threads, settings.memory_mb))
     app = Flask("serve", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_payload_mb * 1024 * 1024
 

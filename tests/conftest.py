@@ -38,7 +38,7 @@ def make_checkpoint(directory: Path, architecture: str = "bert") -> Path:
         pad_token="<pad>",
         unk_token="<unk>",
     )
-    common = {"vocab_size": len(vocabulary), "pad_token_id": 1, "initializer_range": 0.4}
+    common = {"vocab_size": len(vocabulary), "pad_token_id": 1, "initializer_range": 0.3}
     # Each family has names of its own for the same sizes.
     if architecture == "distilbert":
         sizes = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 2}

@@ -11,7 +11,7 @@ from tests.conftest import BLOG, BUNDLED
 
 def test_the_sentences_of_the_blog_have_the_labels_of_the_blog() -> None:
     texts = [json.loads(line)["features"][0] for line in BLOG.splitlines()]
-    found = Handler(BUNDLED, 1).predict(texts)
+    found = Handler(BUNDLED).predict(texts)
     assert [prediction.predicted_label for prediction in found] == [1, 0, -1]
 
 

@@ -18,6 +18,12 @@ class Engine(Protocol):
     def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
 
+    def settle(self) -> None:
+        """Finish what need not be done before the first prediction; others may predict meanwhile.
+
+        Called once. Raises ModelError when the model turns out not to be whole.
+        """
+
 
 @dataclass(frozen=True)
 class Model:

@@ -1,59 +1,41 @@
-"""A packed model directory in, an onnxruntime engine out."""
+"""A packed model directory in, an onnxruntime engine out.
+
+It opens twice. First the portable graph as it lies in the file, mapped: that takes a quarter of the
+time, but each run has to bring the weights into the layout of the CPU. Then, once the first
+prediction is out, `settle` opens the graph whose weights have that layout: pre-packed ones if the
+directory has them for this CPU, else it packs the portable ones.
+"""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model_handler import cpu, tokens
 from model_handler import manifest as manifests
-from model_handler import tokens
 from model_handler.engines import Model
-from model_handler.errors import EngineError
+from model_handler.errors import EngineError, ModelError
+from model_handler.limits import Limits
+from model_handler.manifest import Manifest, Prepacked
 
 if TYPE_CHECKING:
     import numpy as np
     import onnxruntime
-
-
-class OnnxEngine:
-    """Runs a packed graph on onnxruntime; safe to share between threads."""
-
-    def __init__(self, graph: Path, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # Left to itself onnxruntime pins its threads to physical cores, outside the affinity mask
-        # it was given: https://onnxruntime.ai/docs/performance/tune-performance/threading.html
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # pack-model has optimised the graph; doing it again would only cost time at every start.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 3
-        self._session: onnxruntime.InferenceSession = onnxruntime.InferenceSession(
-            str(graph), options, providers=["CPUExecutionProvider"]
-        )
-
-    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
-        feed = {"input_ids": ids, "attention_mask": mask}
-        answer: np.ndarray = self._session.run(["logits"], feed)[0]
-        return answer
-
-
-def open_model(directory: Path, threads: int) -> Model:
-    """Open a packed model, check every file, and run its probe (which also warms it up)."""
     from tokenizers import Tokenizer
 
+log = logging.getLogger(__name__)
+
+
+def open_model(directory: Path, limits: Limits) -> Model:
+    """Open a packed model and run its probe (which also warms it up)."""
     manifest = manifests.read(directory)
-    manifests.verify(directory, manifest)
-    try:
-        engine = OnnxEngine(directory / manifest.graph, threads)
-        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    except Exception as error:  # both libraries raise types of their own for a bad file
-        raise EngineError(f"onnxruntime cannot open {directory}: {error}") from error
-    side = (tokenizer.truncation or {}).get("direction", "right")
-    tokenizer = tokens.prepare(tokenizer, manifest.max_length, side)
-    model = Model(
+    manifests.glance(directory, manifest.files)
+    engine = OnnxEngine(directory, manifest, limits)
+    tokenizer = load_tokenizer(directory, manifest.max_length)
+    engine.probe(tokenizer)
+    return Model(
         name="onnxruntime",
         engine=engine,
         tokenizer=tokenizer,
@@ -61,18 +43,130 @@ def open_model(directory: Path, threads: int) -> Model:
         max_length=manifest.max_length,
         labels=manifest.labels,
     )
-    _probe(model, manifest)
-    return model
 
 
-def _probe(model: Model, manifest: manifests.Manifest) -> None:
-    """Score the first probe text; raises EngineError when the logits are not the manifest's."""
-    import numpy as np
+class OnnxEngine:
+    """Runs a packed model on onnxruntime; safe to share between threads."""
 
-    batch = next(tokens.batches(model.tokenizer, model.pad_id, manifest.probe_texts[:1]))
-    drift = np.abs(model.engine.logits(batch.ids, batch.mask)[0] - manifest.probe_logits[0]).max()
-    if not drift <= manifest.tolerance:
-        raise EngineError(
-            f"the model answers its probe text wrongly on this CPU: logits are off by {drift:.3f}, "
-            f"{manifest.tolerance} is allowed; pack it again with this version of onnxruntime"
-        )
+    def __init__(self, directory: Path, manifest: Manifest, limits: Limits) -> None:
+        self._directory = directory
+        self._manifest = manifest
+        self._limits = limits
+        self._probe: Probe | None = None
+        self._session = open_session(directory / manifest.graph, limits, pack=False)
+
+    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
+        return run(self._session, ids, mask)
+
+    def probe(self, tokenizer: Tokenizer) -> None:
+        """Score the first probe text; raises EngineError unless the logits are the manifest's."""
+        ids = tokens.encode(tokenizer, self._manifest.probe_texts[:1])
+        batch = tokens.pad(ids, self._manifest.pad_id)
+        expected = self._manifest.probe_logits[0]
+        self._probe = Probe(*batch, expected, self._manifest.tolerance)
+        self._probe.check(self._session)
+
+    def settle(self) -> None:
+        """Hash the weights, and change over to the layout of this CPU."""
+        manifests.verify(self._directory, self._manifest.files)
+        if self._manifest.prepacked:
+            try:
+                self._session = self._prepacked()
+                return
+            except ModelError as error:
+                log.warning("pre-packed weights are not used, the portable graph is: %s", error)
+        self._session = open_session(self._directory / self._manifest.graph, self._limits)
+
+    def _prepacked(self) -> onnxruntime.InferenceSession:
+        """A session on pre-packed weights; raises ModelError with the reason why there is none."""
+        found = fitting(self._manifest)
+        manifests.glance(self._directory, found.files)
+        manifests.verify(self._directory, found.files)
+        session = open_session(self._directory / found.graph, self._limits)
+        if self._probe is not None:
+            self._probe.check(session)
+        return session
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A text as ids and mask, int64 (1, T), and the logits that it must give."""
+
+    ids: np.ndarray
+    mask: np.ndarray
+    expected: tuple[float, ...]
+    tolerance: float
+
+    def check(self, session: onnxruntime.InferenceSession) -> None:
+        """Run it; raises EngineError when the logits are others."""
+        import numpy as np
+
+        try:
+            found = run(session, self.ids, self.mask)[0]
+        except Exception as error:  # onnxruntime raises types of its own
+            raise EngineError(f"onnxruntime cannot run the model: {error}") from error
+        drift = np.abs(found - self.expected).max()
+        if not drift <= self.tolerance:
+            raise EngineError(
+                f"the model answers its probe text wrongly on this CPU: logits are off by "
+                f"{drift:.3f}, {self.tolerance} is allowed; pack it again with this version of "
+                "onnxruntime"
+            )
+
+
+def fitting(manifest: Manifest) -> Prepacked:
+    """The pre-packed weights for this CPU and this onnxruntime; raises EngineError if none are."""
+    import onnxruntime
+
+    kind, version = cpu.kind(), onnxruntime.__version__
+    for found in manifest.prepacked:
+        if (found.cpu, found.onnxruntime) == (kind, version):
+            return found
+    there = ", ".join(f"{p.cpu} with onnxruntime {p.onnxruntime}" for p in manifest.prepacked)
+    raise EngineError(
+        f"there are some for {there}, and this is {kind} with onnxruntime {version}; "
+        "pack-model --prepack-only adds them"
+    )
+
+
+def open_session(graph: Path, limits: Limits, pack: bool = True) -> onnxruntime.InferenceSession:
+    """Open a graph that pack-model has optimised; raises EngineError if it cannot be opened.
+
+    `pack` brings the weights into the layout of the CPU, once, instead of in every run.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Left to itself onnxruntime pins its threads to physical cores, outside the affinity mask
+    # it was given: https://onnxruntime.ai/docs/performance/tune-performance/threading.html
+    options.intra_op_num_threads = limits.threads
+    options.inter_op_num_threads = 1
+    # pack-model has optimised the graph; doing it again would only cost time at every start.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4  # errors come as exceptions
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(limits.spinning)))
+    options.add_session_config_entry("session.disable_prepacking", str(int(not pack)))
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises types of its own for a bad file
+        raise EngineError(f"onnxruntime cannot open {graph}: {error}") from error
+
+
+def run(session: onnxruntime.InferenceSession, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
+    logits: np.ndarray = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+    return logits
+
+
+def load_tokenizer(directory: Path, max_length: int) -> Tokenizer:
+    """The tokenizer of a packed model; raises EngineError if it cannot be read."""
+    from tokenizers import Tokenizer
+
+    path = directory / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises plain Exception for a bad file
+        raise EngineError(f"tokenizers cannot read {path}: {error}") from error
+    side = (tokenizer.truncation or {}).get("direction", "right")
+    return tokens.prepare(tokenizer, max_length, side)

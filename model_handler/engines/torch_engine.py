@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from model_handler import labels, tokens
 from model_handler.engines import Model
 from model_handler.errors import EngineError
+from model_handler.limits import Limits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +34,11 @@ class TorchEngine:
         answer: np.ndarray = output.logits.float().numpy()
         return answer
 
+    def settle(self) -> None:
+        """Nothing is left to do."""
 
-def open_model(directory: Path, threads: int) -> Model:
+
+def open_model(directory: Path, limits: Limits) -> Model:
     """Open a checkpoint: config.json, weights, tokenizer files. Runs no code from it."""
     try:
         import torch
@@ -46,7 +50,7 @@ def open_model(directory: Path, threads: int) -> Model:
             "use the full image or the extra [torch], or pack the model with pack-model"
         ) from error
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
-    torch.set_num_threads(threads)
+    torch.set_num_threads(limits.threads)
     try:
         # weights_only keeps pickled code in a pytorch_model.bin from running.
         model = AutoModelForSequenceClassification.from_pretrained(

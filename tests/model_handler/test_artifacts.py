@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from model_handler import ModelError, artifacts
+from model_handler import Limits, ModelError, artifacts, limits
 from tests.conftest import make_checkpoint
 
 
@@ -37,7 +38,8 @@ def flip_a_byte(directory: Path) -> None:
         (lambda d: (d / "manifest.json").write_text("{"), "not a manifest"),
         (lambda d: (d / "manifest.json").write_text("{}"), "not a manifest"),
         (lambda d: edit_manifest(d, format_version=99), "format version 99"),
-        (lambda d: edit_manifest(d, files={"../x": ""}), "outside its directory"),
+        (lambda d: edit_manifest(d, files={"../x": {"size": 0, "sha256": ""}}), "outside its"),
+        (lambda d: os.truncate(d / "model.bin", 4096), "model.bin is damaged: it has 4,096 bytes"),
         (lambda d: edit_manifest(d, probe_logits=[[9, 9, 9]]), "answers its probe text wrongly"),
     ],
 )
@@ -48,7 +50,7 @@ def test_a_spoiled_packed_model_is_refused_with_the_reason(
     shutil.copytree(packed, directory)
     spoil(directory)
     with pytest.raises(ModelError, match=message):
-        artifacts.open_model(directory, 1)
+        artifacts.open_model(directory, Limits())
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_a_spoiled_checkpoint_is_refused_with_the_reason(
     shutil.copytree(checkpoint, directory)
     spoil(directory)
     with pytest.raises(ModelError, match=message):
-        artifacts.open_model(directory, 1)
+        artifacts.open_model(directory, Limits())
 
 
 class Bomb:
@@ -89,13 +91,13 @@ def test_code_in_pickled_weights_is_not_run(tmp_path: Path, checkpoint: Path) ->
     trap = tmp_path / "trap"
     (directory / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(trap)))
     with pytest.raises(ModelError, match="transformers cannot open"):
-        artifacts.open_model(directory, 1)
+        artifacts.open_model(directory, Limits())
     assert not trap.exists()
 
 
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "distilbert"])
 def test_checkpoints_of_any_family_are_served(tmp_path: Path, architecture: str) -> None:
-    model = artifacts.open_model(make_checkpoint(tmp_path / "model", architecture), 1)
+    model = artifacts.open_model(make_checkpoint(tmp_path / "model", architecture), Limits())
     assert model.name == "torch"
     assert model.labels == (-1, 0, 1)
     assert model.max_length == 128
@@ -117,7 +119,7 @@ def test_texts_are_cut_where_the_model_says_or_else_at_128(
     edit_json(directory / "tokenizer_config.json", model_max_length=model_max_length or int(1e30))
     cut = {"max_length": truncation, "stride": 0, "strategy": "LongestFirst", "direction": "Left"}
     edit_json(directory / "tokenizer.json", truncation=cut if truncation else None)
-    model = artifacts.open_model(directory, 1)
+    model = artifacts.open_model(directory, Limits())
     assert model.max_length == expected
     assert len(model.tokenizer.encode("good " * 600).ids) == expected
 
@@ -133,5 +135,19 @@ def test_old_style_weights_are_served_alike(tmp_path: Path, checkpoint: Path) ->
     torch.save(weights, directory / "pytorch_model.bin")
     (directory / "model.safetensors").unlink()
     ids = np.array([[0, 5, 6, 2]])
-    old, new = (artifacts.open_model(d, 1).engine for d in (directory, checkpoint))
+    old, new = (artifacts.open_model(d, Limits()).engine for d in (directory, checkpoint))
     assert np.allclose(old.logits(ids, np.ones_like(ids)), new.logits(ids, np.ones_like(ids)))
+
+
+@pytest.mark.parametrize("folder", ["packed", "checkpoint"])
+def test_a_model_that_cannot_fit_is_refused_with_the_size_that_would_do(
+    folder: str, request: pytest.FixtureRequest
+) -> None:
+    directory: Path = request.getfixturevalue(folder)
+    with pytest.raises(ModelError, match=r"needs about \d+ MB.*choose MemorySizeInMB 1024"):
+        artifacts.open_model(directory, Limits(memory=50 * 1024 * 1024))
+
+
+def test_what_no_serverless_endpoint_can_hold_is_sent_elsewhere() -> None:
+    assert "instance endpoint" in limits.advice(7000 * 1024 * 1024)
+    assert limits.advice(2000 * 1024 * 1024) == "choose MemorySizeInMB 2048"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model_handler import cpu
+from model_handler import cgroup, cpu, limits
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def test_threads_are_the_override_or_the_rounded_share(monkeypatch: pytest.Monke
 def test_every_thread_of_a_loaded_model_stays_in_the_affinity_mask() -> None:
     code = """
 import os, pathlib
-from model_handler import Handler, artifacts
+from model_handler import Handler, Limits, artifacts
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-handler = Handler(artifacts.default_dir(), threads=2)
+handler = Handler(artifacts.default_dir(), Limits(threads=2))
 handler.predict(["good"])
 masks = {
     line.split()[1]
@@ -84,3 +84,28 @@ print(len(masks))
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "1\n"
+
+
+def test_the_kind_of_cpu_names_what_int8_kernels_depend_on(tmp_path: Path) -> None:
+    write(tmp_path / "proc/cpuinfo", "processor : 0\nflags : fpu avx512_vnni sse avx2\nbugs :\n")
+    assert cpu.kind(tmp_path).endswith("-avx2-avx512_vnni")
+    write(tmp_path / "proc/cpuinfo", "Features : fp asimddp i8mm\n")
+    assert cpu.kind(tmp_path).endswith("-asimddp-i8mm")
+
+
+def test_the_memory_limit_is_the_tightest_of_all_groups(tmp_path: Path) -> None:
+    assert cgroup.memory(tmp_path) is None
+    write(tmp_path / "proc/self/cgroup", "0::/pods/mine\n5:memory:/docker/abc\n")
+    write(tmp_path / "sys/fs/cgroup/pods/memory.max", "2147483648\n")
+    write(tmp_path / "sys/fs/cgroup/pods/mine/memory.max", "max\n")
+    assert cgroup.memory(tmp_path) == 2 * 2**30
+    write(tmp_path / "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "1073741824\n")
+    write(tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
+    assert cgroup.memory(tmp_path) == 2**30
+
+
+def test_threads_spin_only_where_each_has_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for share, threads, spinning in ((0.58, 1, False), (1.74, 2, False), (2.0, 2, True)):
+        monkeypatch.setattr(cpu, "share", lambda _, share=share: share)
+        found = limits.read()
+        assert (found.threads, found.spinning) == (threads, spinning)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model_handler import Handler, ModelError, State, artifacts
+from model_handler import Handler, Limits, ModelError, State, artifacts
 from model_handler.engines import Model
 from tests.conftest import BUNDLED
 
@@ -20,15 +20,15 @@ class Gate:
         self.opened = threading.Event()
         self.calls = 0
 
-    def __call__(self, directory: Path, threads: int) -> Model:
+    def __call__(self, directory: Path, limits: Limits) -> Model:
         self.calls += 1
         assert self.opened.wait(30)
-        return artifacts.open_model(directory, threads)
+        return artifacts.open_model(directory, limits)
 
 
 def test_any_number_of_threads_load_once() -> None:
     gate = Gate()
-    handler = Handler(BUNDLED, 1, gate)
+    handler = Handler(BUNDLED, open_model=gate)
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(handler.predict, ["I love it"]) for _ in range(8)]
         handler.start()
@@ -40,7 +40,7 @@ def test_any_number_of_threads_load_once() -> None:
 
 def test_it_goes_from_cold_to_loading_to_ready() -> None:
     gate = Gate()
-    handler = Handler(BUNDLED, 1, gate)
+    handler = Handler(BUNDLED, open_model=gate)
     assert handler.wait(0) is State.COLD
     handler.start()
     while handler.state is State.COLD:
@@ -52,7 +52,7 @@ def test_it_goes_from_cold_to_loading_to_ready() -> None:
 
 
 def test_a_failed_load_is_told_to_everyone_who_asks(tmp_path: Path) -> None:
-    handler = Handler(tmp_path / "missing", 1)
+    handler = Handler(tmp_path / "missing")
     for _ in range(2):
         with pytest.raises(ModelError, match="missing is not a directory"):
             handler.predict(["text"])
@@ -61,7 +61,7 @@ def test_a_failed_load_is_told_to_everyone_who_asks(tmp_path: Path) -> None:
 
 
 def test_predictions_come_in_the_order_of_the_texts() -> None:
-    handler = Handler(BUNDLED, 1)
+    handler = Handler(BUNDLED)
     texts = [
         "It broke at once. " * 30,
         "I love it, it is perfect",
@@ -77,4 +77,4 @@ def test_predictions_come_in_the_order_of_the_texts() -> None:
 
 
 def test_no_texts_give_no_predictions() -> None:
-    assert Handler(BUNDLED, 1).predict([]) == []
+    assert Handler(BUNDLED).predict([]) == []

@@ -1,4 +1,4 @@
-"""Texts to batches."""
+"""Texts to rows of ids, and rows to arrays."""
 
 from __future__ import annotations
 
@@ -14,26 +14,22 @@ def tokenizer() -> Tokenizer:
     return tokens.prepare(Tokenizer.from_file(str(BUNDLED / "tokenizer.json")), 128)
 
 
-def test_every_text_is_in_one_batch_and_no_batch_is_over_the_budget(tokenizer: Tokenizer) -> None:
-    texts = [("fine " * (place * 7 % 150)).strip() for place in range(100)]
-    found = list(tokens.batches(tokenizer, 0, texts))
-    assert sorted(place for batch in found for place in batch.places) == list(range(100))
-    assert len(found) > 1
-    assert all(batch.ids.size <= tokens.TOKEN_BUDGET for batch in found)
-
-
 def test_a_text_is_cut_as_the_tokenizer_cuts_it(tokenizer: Tokenizer) -> None:
-    (batch,) = tokens.batches(tokenizer, 0, ["word " * 500])
-    assert batch.ids.shape == (1, 128)
-    assert batch.ids[0, -1] == tokenizer.token_to_id("[SEP]")
+    (row,) = tokens.encode(tokenizer, ["word " * 500])
+    assert len(row) == 128
+    assert row[-1] == tokenizer.token_to_id("[SEP]")
 
 
-def test_short_texts_are_padded_and_masked(tokenizer: Tokenizer) -> None:
-    (batch,) = tokens.batches(tokenizer, 0, ["one two three", ""])
-    assert batch.places == [1, 0]
-    assert batch.mask.tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 1]]
-    assert batch.ids[0, 2:].tolist() == [0, 0, 0]
+def test_short_rows_are_padded_and_masked() -> None:
+    ids, mask = tokens.pad([(5, 6), (7, 8, 9)], pad_id=1)
+    assert ids.tolist() == [[5, 6, 1], [7, 8, 9]]
+    assert mask.tolist() == [[1, 1, 0], [1, 1, 1]]
 
 
-def test_no_texts_make_no_batches(tokenizer: Tokenizer) -> None:
-    assert list(tokens.batches(tokenizer, 0, [])) == []
+def test_a_row_without_tokens_is_a_masked_one() -> None:
+    ids, mask = tokens.pad([()], pad_id=1)
+    assert (ids.tolist(), mask.tolist()) == ([[1]], [[0]])
+
+
+def test_no_texts_make_no_rows(tokenizer: Tokenizer) -> None:
+    assert tokens.encode(tokenizer, []) == []

@@ -1,0 +1,104 @@
+"""Rows that wait together run together, and each gets its own answer."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from model_handler import tokens
+from model_handler.batching import Batcher
+from model_handler.tokens import Row
+
+
+class Engine:
+    """Answers each row with its sum; waits for a gate when told to; remembers its runs."""
+
+    def __init__(self, open_gate: bool = True) -> None:
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        self.runs: list[np.ndarray] = []
+        if open_gate:
+            self.gate.set()
+
+    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        self.entered.set()
+        assert self.gate.wait(30)
+        self.runs.append(mask)
+        if (ids == 666).any():
+            raise ValueError("this row cannot be scored")
+        found: np.ndarray = (ids * mask).sum(axis=1, keepdims=True).astype(np.float32)
+        return found
+
+    def settle(self) -> None: ...
+
+
+def row(length: int, first: int = 7) -> Row:
+    return (first, *range(1, length))
+
+
+def batcher(engine: Engine, budget: int = 256) -> Batcher:
+    return Batcher(engine, pad_id=0, budget=budget)
+
+
+def test_answers_come_in_the_order_of_the_rows() -> None:
+    rows = [row(1 + place * 37 % 90, place) for place in range(200)]
+    found = batcher(Engine()).logits(rows)
+    assert found[:, 0].tolist() == [sum(ids) for ids in rows]
+
+
+def test_no_run_is_over_the_budget_and_rows_of_one_run_are_nearly_as_long() -> None:
+    engine = Engine()
+    batcher(engine).logits([row(1 + place * 37 % 300, place) for place in range(400)])
+    for mask in engine.runs:
+        lengths = mask.sum(axis=1)
+        assert len(mask) == 1 or (mask.size <= 256 and np.ptp(lengths) <= tokens.PADDING)
+    assert max(map(len, engine.runs)) > 10
+
+
+def test_equal_rows_are_scored_once() -> None:
+    engine = Engine()
+    found = batcher(engine).logits([row(9), row(5), row(9), row(9)])
+    assert sum(map(len, engine.runs)) == 2
+    assert found[0] == found[2] == found[3]
+
+
+def test_what_waits_when_the_engine_is_free_is_one_run() -> None:
+    engine = Engine(open_gate=False)
+    shared = batcher(engine)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(shared.logits, [row(20)])
+        assert engine.entered.wait(30)
+        others = [pool.submit(shared.logits, [row(20, place)]) for place in range(8)]
+        while len(shared._jobs) < 8:
+            pass
+        engine.gate.set()
+        assert [other.result(30)[0, 0] for other in others] == [
+            sum(row(20, place)) for place in range(8)
+        ]
+        assert first.result(30)[0, 0] == sum(row(20))
+    assert [len(mask) for mask in engine.runs] == [1, 8]
+
+
+def test_a_large_request_does_not_hold_up_a_small_one() -> None:
+    engine = Engine(open_gate=False)
+    shared = batcher(engine)
+    with ThreadPoolExecutor(2) as pool:
+        large = pool.submit(shared.logits, [row(200, place) for place in range(50)])
+        assert engine.entered.wait(30)
+        small = pool.submit(shared.logits, [row(3)])
+        while len(shared._jobs) < 2:
+            pass
+        engine.gate.set()
+        small.result(30)
+        large.result(30)
+    assert [mask.shape for mask in engine.runs[:2]] == [(1, 200), (1, 3)]
+
+
+def test_a_run_that_fails_fails_its_requests_and_no_others() -> None:
+    shared = batcher(Engine())
+    with pytest.raises(ValueError, match="cannot be scored"):
+        shared.logits([row(4), (666, 1)])
+    assert shared.logits([row(4)])[0, 0] == sum(row(4))
