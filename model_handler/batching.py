@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """The rows of one request: those that wait, shortest first, and the answers so far."""
+    """The rows of one request: which of them wait, shortest first, and the answers so far."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        # Equal texts are scored once.
-        self.waiting = deque(sorted(set(rows), key=len))
-        self.answers: dict[Row, np.ndarray] = {}
+        self.rows = rows
+        self.waiting = deque(sorted(range(len(rows)), key=lambda place: len(rows[place])))
+        self.answers: dict[int, np.ndarray] = {}
         self.running = 0
         self.failure: Exception | None = None
 
@@ -62,28 +62,27 @@ class Batcher:
                     self._lead()
         if job.failure is not None:
             raise job.failure
-        return np.stack([job.answers[row] for row in rows])
+        return np.stack([job.answers[place] for place in range(len(rows))])
 
     def _lead(self) -> None:
         """Run one batch, without the lock; the caller holds it."""
         batch = self._next()
-        answers: Sequence[np.ndarray] = ()
+        rows = [job.rows[place] for job, place in batch]
+        answers: list[np.ndarray] = []
         failure: Exception | None = None
         self._busy = True
         self._changed.release()
         try:
-            answers = list(
-                self._engine.logits(*tokens.pad([row for _, row in batch], self._pad_id))
-            )
+            answers = list(self._engine.logits(*tokens.pad(rows, self._pad_id)))
         except Exception as error:
             failure = error
         finally:
             self._changed.acquire()
             self._busy = False
-        for index, (job, row) in enumerate(batch):
+        for index, (job, place) in enumerate(batch):
             job.running -= 1
             if failure is None:
-                job.answers[row] = answers[index]
+                job.answers[place] = answers[index]
             else:
                 job.failure = failure
                 job.waiting.clear()
@@ -92,13 +91,14 @@ class Batcher:
         self._jobs = deque(job for job in self._jobs if job.waiting)
         self._changed.notify_all()
 
-    def _next(self) -> list[tuple[Job, Row]]:
+    def _next(self) -> list[tuple[Job, int]]:
         """The next rows of the first job, and others that wait and are nearly as long."""
-        batch: list[tuple[Job, Row]] = []
-        shortest = longest = len(self._jobs[0].waiting[0])
+        batch: list[tuple[Job, int]] = []
+        first = self._jobs[0]
+        shortest = longest = len(first.rows[first.waiting[0]])
         for job in self._jobs:
             while job.waiting:
-                length = len(job.waiting[0])
+                length = len(job.rows[job.waiting[0]])
                 low, high = min(shortest, length), max(longest, length)
                 if not tokens.fits(high, low, len(batch) + 1, self._budget):
                     break

@@ -86,9 +86,11 @@ class Handler:
         if not texts:
             return []
         assert self._batcher is not None  # made with the model
-        logits = self._batcher.logits(tokens.encode(model.tokenizer, texts))
+        once = list(dict.fromkeys(texts))  # equal texts are scored once
+        logits = self._batcher.logits(tokens.encode(model.tokenizer, once))
+        found = dict(zip(once, labels.read_off(logits, model.labels), strict=True))
         self._predicted.set()
-        return labels.read_off(logits, model.labels)
+        return [found[text] for text in texts]
 
     def _load(self) -> None:
         """Load, unless another thread has begun to."""

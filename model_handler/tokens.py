@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,16 @@ if TYPE_CHECKING:
     import numpy as np
     from tokenizers import Tokenizer
 
-Row = tuple[int, ...]
+Row = Sequence[int]
 
 # Tokens in one run of the engine, for each of its threads. Measured by benchmarks/batches.py:
 # fewer leave the CPU's vector units waiting for weights, more push activations out of its cache.
 BUDGET = 256
 # A row is padded by at most so many tokens to join a run: a run of its own costs as much as them.
 PADDING = 8
+# Texts encoded at once. The tokenizer keeps more than a hundred bytes for each token of a text, its
+# place and its spelling among them, until the ids are taken out; of a large body that is too much.
+CHUNK = 128
 
 
 def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Tokenizer:
@@ -27,7 +31,11 @@ def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Token
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
     """The token ids of each text, in order."""
-    return [tuple(encoding.ids) for encoding in tokenizer.encode_batch(list(texts))]
+    rows: list[Row] = []
+    for start in range(0, len(texts), CHUNK):
+        encodings = tokenizer.encode_batch_fast(list(texts[start : start + CHUNK]))
+        rows += [array("i", encoding.ids) for encoding in encodings]
+    return rows
 
 
 def pad(rows: Sequence[Row], pad_id: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 from tokenizers import Tokenizer
 
@@ -21,13 +23,13 @@ def test_a_text_is_cut_as_the_tokenizer_cuts_it(tokenizer: Tokenizer) -> None:
 
 
 def test_short_rows_are_padded_and_masked() -> None:
-    ids, mask = tokens.pad([(5, 6), (7, 8, 9)], pad_id=1)
+    ids, mask = tokens.pad([array("i", [5, 6]), array("i", [7, 8, 9])], pad_id=1)
     assert ids.tolist() == [[5, 6, 1], [7, 8, 9]]
     assert mask.tolist() == [[1, 1, 0], [1, 1, 1]]
 
 
 def test_a_row_without_tokens_is_a_masked_one() -> None:
-    ids, mask = tokens.pad([()], pad_id=1)
+    ids, mask = tokens.pad([array("i")], pad_id=1)
     assert (ids.tolist(), mask.tolist()) == ([[1]], [[0]])
 
 
