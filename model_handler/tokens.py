@@ -20,6 +20,9 @@ PADDING = 8
 # Texts encoded at once. The tokenizer keeps more than a hundred bytes for each token of a text, its
 # place and its spelling among them, until the ids are taken out; of a large body that is too much.
 CHUNK = 128
+# For the same reason only the beginning of a very long text is looked at: so many characters for
+# each token that is kept. English has four to five.
+CHARACTERS = 40
 
 
 def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Tokenizer:
@@ -33,9 +36,26 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
     """The token ids of each text, in order."""
     rows: list[Row] = []
     for start in range(0, len(texts), CHUNK):
-        encodings = tokenizer.encode_batch_fast(list(texts[start : start + CHUNK]))
-        rows += [array("i", encoding.ids) for encoding in encodings]
+        chunk = texts[start : start + CHUNK]
+        short = [_beginning(tokenizer, text) for text in chunk]
+        encodings = tokenizer.encode_batch_fast(short)
+        for text, used, encoding in zip(chunk, short, encodings, strict=True):
+            if len(used) < len(text) and not encoding.overflowing:
+                encoding = tokenizer.encode(text)  # it did need more of the text
+            rows.append(array("i", encoding.ids))
     return rows
+
+
+def _beginning(tokenizer: Tokenizer, text: str) -> str:
+    """As much of a very long text as should give all tokens that are kept of it.
+
+    Whole words only, since that is what tokenizers look at; a text without spaces is not cut.
+    """
+    cut = tokenizer.truncation
+    if cut is None or cut["direction"] != "right":
+        return text
+    end = text.find(" ", cut["max_length"] * CHARACTERS)
+    return text if end < 0 else text[:end].rstrip()
 
 
 def pad(rows: Sequence[Row], pad_id: int) -> tuple[np.ndarray, np.ndarray]:

@@ -35,3 +35,22 @@ def test_a_row_without_tokens_is_a_masked_one() -> None:
 
 def test_no_texts_make_no_rows(tokenizer: Tokenizer) -> None:
     assert tokens.encode(tokenizer, []) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "good and not so good, " * 3000,
+        "good" + " " * 20_000 + "bad",
+        "x" * 20_000 + " bad",
+        ("x" * 6000 + " ") * 200,  # each of them one unknown token
+        "\u00e9\u4e2d " * 9000,
+        "a " + "y" * 30_000,
+    ],
+    ids=["words", "spaces", "one word", "long words", "accents", "late word"],
+)
+def test_a_very_long_text_has_the_tokens_of_the_whole_of_it(
+    tokenizer: Tokenizer, text: str
+) -> None:
+    (row,) = tokens.encode(tokenizer, [text])
+    assert list(row) == tokenizer.encode(text).ids
