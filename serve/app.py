@@ -6,7 +6,6 @@ The contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-in
 from __future__ import annotations
 
 import logging
-import uuid
 
 from flask import Flask, Response, request
 from werkzeug import exceptions
@@ -90,6 +89,8 @@ def _answer(error: Exception) -> Response:
     if isinstance(error, exceptions.HTTPException):
         error = _translate(error)
     if not isinstance(error, errors.ServeError):
+        import uuid
+
         identity = uuid.uuid4().hex
         # Only where it went wrong: a message may quote the text of a record.
         log.error("internal error %s: %s", identity, _trace(error))

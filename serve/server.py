@@ -1,0 +1,84 @@
+"""Settings in, gunicorn set up for one container with one model out."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication
+
+from serve import lean
+from serve.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hints
+    """gunicorn, set up for one container with one model."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Settings of gunicorn: https://docs.gunicorn.org/en/stable/settings.html"""
+        for name, value in self.options().items():
+            self.cfg.set(name, value)
+
+    def options(self) -> dict[str, Any]:
+        """One process holds the model; threads keep /ping answered while it computes."""
+        return {
+            "bind": f"0.0.0.0:{self._settings.port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": 16,
+            # The only place that is writable everywhere; /dev/shm is missing on serverless.
+            "worker_tmp_dir": "/tmp",
+            # On by default since 25.1, in a home directory that may not exist.
+            "control_socket_disable": True,
+            # The platform waits 60 seconds for an answer, so a worker must live longer.
+            "timeout": 75,
+            # SIGKILL comes 30 seconds after SIGTERM.
+            "graceful_timeout": 25,
+            "keepalive": 75,
+            "loglevel": self._settings.log_level,
+            "when_ready": _listening,
+            "post_fork": _forked,
+            "post_request": _answered,
+        }
+
+    def load(self) -> Flask:
+        """The application; gunicorn calls this in the worker, once it has been forked."""
+        lean.bring("serve.app")
+        from serve.app import create_app
+
+        logging.basicConfig(
+            level=self._settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
+        )
+        return create_app(self._settings)
+
+
+# The cyclic collector rests while a process starts, since a start makes objects that stay: in the
+# parent until it listens, in the worker from the fork to the first answer. freeze() spares the
+# collector what is there by then, and the two processes a copy of the pages it would write to:
+# https://docs.python.org/3/library/gc.html#gc.freeze
+
+
+def _listening(_server: Any) -> None:
+    _collect()
+
+
+def _forked(_server: Any, _worker: Any) -> None:
+    gc.disable()
+
+
+def _answered(_worker: Any, _request: Any, _environ: Any, _response: Any) -> None:
+    _collect()
+
+
+def _collect() -> None:
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
