@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from compress import probe
 from model_handler.manifest import Manifest
 
 
@@ -20,13 +21,13 @@ def write(directory: Path, manifest: Manifest, checkpoint: Path, drift: float) -
 
 ## Packed
 
-Packed by `pack-model` for onnxruntime: int8 weights (7 bits used), activations quantised as they
-come, {size:.1f} MB.
+Packed by `pack-model` for onnxruntime: int8 weights (7 bits used), activations quantised token by
+token, so that an answer does not depend on the rest of a batch, {size:.1f} MB.
 
 - labels: {labels}
 - texts are cut to {manifest.max_length} tokens
 - the largest change of a logit on {len(manifest.probe_texts)} probe texts is {drift:.3f}
-  ({manifest.tolerance} is allowed)
+  ({probe.TOLERANCE} is allowed)
 - made from: {tools}
 """,
         encoding="utf-8",

@@ -41,6 +41,11 @@ def main(argv: list[str] | None = None) -> None:
         metavar="DIR",
         help="add weights in the layout of this machine's CPU to a folder that is packed already",
     )
+    add(
+        "--portable-only",
+        action="store_true",
+        help="leave those weights out, for 40 %% of the size; the server then packs its own",
+    )
     options = parser.parse_args(argv)
     out = options.prepack_only or options.out
     if (options.prepack_only is None) == (options.out is None):
@@ -49,7 +54,7 @@ def main(argv: list[str] | None = None) -> None:
         if options.prepack_only:
             done = f"weights for {prepack.add(out).cpu} added"
         else:
-            drift = pack(options.checkpoint, out, lambda step: print(step, file=sys.stderr))
+            drift = pack(options.checkpoint, out, _say, portable_only=options.portable_only)
             done = f"logits within {drift:.3f} of the checkpoint's"
         if options.archive:
             options.archive.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +66,13 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{out}: {size / 1e6:.1f} MB, {done}")
 
 
-def pack(checkpoint: Path, out: Path, say: Callable[[str], None]) -> float:
+def _say(step: str) -> None:
+    print(step, file=sys.stderr)
+
+
+def pack(
+    checkpoint: Path, out: Path, say: Callable[[str], None], portable_only: bool = False
+) -> float:
     """Export, fuse, quantise, check, and only then put the result at `out`.
 
     Returns the largest change of a logit on the probe texts. Raises ModelError when the checkpoint
@@ -93,8 +104,9 @@ def pack(checkpoint: Path, out: Path, say: Callable[[str], None]) -> float:
         tokenizer.save(original.tokenizer, made / "tokenizer.json")
         say("check")
         drift = _finish(made, original, checkpoint, model.config.model_type, expected)
-        say("pre-pack for this CPU")
-        prepack.add(made)
+        if not portable_only:
+            say("pre-pack for this CPU")
+            prepack.add(made)
         return drift
 
 

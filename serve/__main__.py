@@ -15,9 +15,8 @@ def main() -> None:
     lean.begin()
     if sys.argv[1:]:
         _parse_arguments()
-    lean.bring("serve.server")
     # Not before begin(): these bring everything else.
-    from serve.server import Server
+    from model_handler import artifacts
     from serve.settings import Settings, SettingsError
 
     try:
@@ -25,6 +24,10 @@ def main() -> None:
     except SettingsError as error:
         print(f"serve: {error}", file=sys.stderr)
         sys.exit(2)
+    artifacts.prefetch(settings.model_dir)
+    lean.bring("serve.server")
+    from serve.server import Server
+
     Server(settings).run()
 
 
