@@ -47,6 +47,8 @@ RUN --mount=type=bind,from=sources,target=/sources \
     --mount=type=cache,target=/root/.cache/pip,sharing=locked \
     python3 -c 'import tomllib; project = tomllib.load(open("/sources/pyproject.toml", "rb"))["project"]; print(*project["dependencies"], sep="\n")' >/tmp/requirements.txt \
     && /opt/pip/bin/pip install --no-compile -r /tmp/requirements.txt \
+    # onnxruntime ships its library a second time, for programs in C.
+    && rm /opt/venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
     && find /opt/venv \( -name '*.a' -o -type d -name tests \) -prune -exec rm -r {} + \
     && $COMPILE /opt/venv/lib
 
@@ -92,6 +94,11 @@ ENV PATH=/opt/venv/bin:$PATH \
     HF_HUB_OFFLINE=1 \
     TRANSFORMERS_OFFLINE=1 \
     ORT_DISABLE_TELEMETRY=1 \
+    # One heap for all threads, in huge pages where the kernel has them: the tables of a tokenizer
+    # are tens of megabytes in small pieces, and a quarter of a start went into mapping their pages.
+    # https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
+    MALLOC_ARENA_MAX=1 \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /tmp

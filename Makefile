@@ -1,4 +1,5 @@
 # The two commands: `make run` serves the bundled model, `make test` checks everything.
+# `make bench` measures.
 #
 # torch is taken from PyTorch's own index of CPU builds, never from the default one, whose Linux
 # build brings several GB of CUDA. Set TORCH_INDEX= (empty) where pip is configured otherwise.
@@ -7,7 +8,7 @@ TORCH       := $(shell grep '^torch==' requirements/constraints.txt)
 PYTHON      ?= python3
 PIP         := .venv/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint clean
+.PHONY: run test lint bench clean
 
 run: .venv/serve
 	.venv/bin/serve
@@ -19,6 +20,11 @@ lint: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# Side by side with a plain container; takes half an hour and wants a quiet machine. DATA=DIR: a
+# folder with validation.jsonl.gz, whose reviews are sent; else they are invented.
+bench: .venv/dev
+	.venv/bin/python -m benchmarks.bench $(if $(DATA),--data $(DATA))
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv

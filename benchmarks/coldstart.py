@@ -1,101 +1,104 @@
-"""A packed model directory in, the milliseconds of each stage of a cold start out.
+"""A packed model directory in; its server's cold start, or the stages it is made of, out.
 
-python -m benchmarks.coldstart MODEL_DIR [--runs 5]: stages run one after the other in a fresh
-interpreter, in the order of `serve`, without its sockets and its fork.
+python benchmarks/coldstart.py [MODEL_DIR] [--runs 5] [--breakdown]
+
+Threads of one CPU take turns, so stages of different lanes overlap: a stage's wall time holds what
+others did meanwhile, its CPU time does not.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import json
+import os
+import re
+import shutil
+import signal
+import statistics
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-# In the order in which `serve` comes to need them; each is counted without those before it.
-IMPORTS = (
-    "gunicorn.app.base",
-    "flask",
-    "jsonlines",
-    "serve.app",
-    "gunicorn.arbiter",
-    "gunicorn.workers.gthread",
-    "numpy",
-    "tokenizers",
-    "onnxruntime",
-)
+if not __package__:  # run as a file: what is imported lies in the root, not beside it
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks import server, stages, texts
+from benchmarks.client import body
+
+DEFAULT_MODEL = server.ROOT / "models" / "clothing-sentiment"
+# Counters of /proc/PID/io, all processes added up.
+COUNTERS = ("rchar", "syscr", "read_bytes")
 
 
 def main() -> None:
-    """The command line: see --help. With --once, the stages of this very process as JSON."""
-    parser = argparse.ArgumentParser(description="Time the stages of a cold start.")
-    parser.add_argument("model", type=Path, help="a packed model")
+    """The command line: see --help."""
+    parser = argparse.ArgumentParser(description="Time cold starts of `serve`.")
+    parser.add_argument("model", type=Path, nargs="?", default=DEFAULT_MODEL)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--cpu", type=int, default=0, help="the one CPU of the server (default 0)")
+    parser.add_argument("--breakdown", action="store_true", help="stage by stage")
     options = parser.parse_args()
-    if options.once:
-        print(json.dumps(stages(options.model)))
-        return
-    import statistics
+    from tqdm import tqdm
 
-    runs = [_fresh(options.model) for _ in range(options.runs)]
-    medians = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-    for name, value in medians.items():
-        print(f"{name:32} {value:7.1f} ms")
-    print(f"{'sum':32} {sum(medians.values()):7.1f} ms")
-
-
-def _fresh(model: Path) -> dict[str, float]:
-    """Stages of a new interpreter, the interpreter's own start among them."""
-    # Not above: what is imported there is missing from the times of the stages.
-    import subprocess
-
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "pass"], check=True)
-    interpreter = (time.perf_counter() - start) * 1e3
-    command = [sys.executable, "-m", "benchmarks.coldstart", str(model), "--once"]
-    answer = subprocess.run(command, check=True, capture_output=True)
-    found: dict[str, float] = json.loads(answer.stdout)
-    return {"interpreter": interpreter} | found
+    launch = server.ours(options.model.resolve())
+    start(launch, options.cpu)  # fills the page cache
+    colds: list[float] = []
+    traces: list[list[stages.Stage]] = []
+    counts: dict[str, int] = {}
+    for _ in tqdm(range(options.runs), unit="run", disable=not sys.stderr.isatty()):
+        seconds, counts = start(launch, options.cpu)
+        colds.append(seconds * 1e3)
+        if options.breakdown:
+            traces.append(traced(options.model.resolve(), options.cpu))
+    middle, least, most = statistics.median(colds), min(colds), max(colds)
+    print(f"cold start: {middle:.0f} ms ({least:.0f}-{most:.0f}), {options.runs} starts")
+    if options.breakdown:
+        last = statistics.median(max(stage.end for stage in trace) for trace in traces)
+        print(f"with the tracer: {last:.0f} ms; medians of its stages:\n")
+        print(stages.table(stages.medians(traces)))
+        read = ", ".join(f"{name} {counts[name]:,}" for name in COUNTERS)
+        print(f"\nread by then (/proc/PID/io; mapped pages are not in rchar): {read}")
+        print(f"files opened: {opened(launch)}")
 
 
-def stages(directory: Path) -> dict[str, float]:
-    """Milliseconds of each stage, by name; everything must still be unused in this process."""
-    found: dict[str, float] = {}
+def start(launch: server.Launch, cpu: int) -> tuple[float, dict[str, int]]:
+    """Seconds of one cold start, and what was read by its end."""
+    with server.running(launch, {cpu}) as running:
+        running.wait(body(texts.FIRST))
+        seconds = time.perf_counter() - running.started
+        return seconds, {name: running.io(name) for name in COUNTERS}
 
-    @contextmanager
-    def stage(name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        found[name] = (time.perf_counter() - start) * 1e3
 
-    for module in IMPORTS:
-        with stage(f"import {module}"):
-            importlib.import_module(module)
-    from tokenizers import Tokenizer
+def traced(model: Path, cpu: int) -> list[stages.Stage]:
+    """The stages of one start; the last is the client's."""
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace"
+        launch = server.ours(model, "benchmarks.tracer", TRACE_FILE=str(trace))
+        with server.running(launch, {cpu}) as running:
+            running.wait(body(texts.FIRST))
+            end = (time.perf_counter() - running.started) * 1e3
+            asked = (running.client.asked - running.started) * 1e3
+            answer = stages.Stage("client", 0, "first answer", asked, end, 0.0)
+            return [*stages.read(trace, running.started), answer]
 
-    from model_handler import manifest as manifests
-    from model_handler import tokens
-    from model_handler.engines import onnx_engine
 
-    with stage("manifest.read"):
-        manifest = manifests.read(directory)
-    with stage("manifest.verify (sha256)"):
-        manifests.verify(directory, manifest)
-    with stage("onnxruntime session"):
-        engine = onnx_engine.OnnxEngine(directory / manifest.graph, 1)
-    with stage("tokenizer.json"):
-        tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    tokenizer = tokens.prepare(tokenizer, manifest.max_length)
-    text = manifest.probe_texts[:1]
-    for name in ("first run", "second run"):
-        with stage(name):
-            batch = next(tokens.batches(tokenizer, manifest.pad_id, text))
-            engine.logits(batch.ids, batch.mask)
-    return found
+def opened(launch: server.Launch) -> str:
+    """How many files a start opens, as strace counts them; or why that is not known."""
+    if shutil.which("strace") is None:
+        return "unknown, since strace is not installed"
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "strace"
+        command = ("strace", "-f", "-e", "trace=open,openat", "-o", str(log), *launch.command)
+        with server.running(replace(launch, command=command), {0}) as running:
+            running.wait(body(texts.FIRST))
+            # strace would leave the server behind; without one it ends by itself.
+            _, server_itself, *_ = server.tree(running.process.pid)
+            os.kill(server_itself, signal.SIGTERM)
+            running.process.wait(server.STOP_SECONDS)
+        calls = re.findall(r"open(?:at)?\b.*= (-?\d+)", log.read_text())
+    found = sum(int(result) >= 0 for result in calls)
+    return f"{found}, and {len(calls) - found} that were looked for in vain"
 
 
 if __name__ == "__main__":

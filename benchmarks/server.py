@@ -1,129 +1,145 @@
-"""A model directory and a CPU in, a running `serve` on that CPU out, with what it costs."""
+"""A way to start a server and its CPUs in, the running server out, with what it costs."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import re
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-HEADERS = {"Content-Type": "application/jsonlines"}
-START_SECONDS = 120.0
+from benchmarks.client import Client
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAIN = ROOT / "benchmarks" / "plain"
 STOP_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Megabytes (10^6 bytes) of all processes of a server.
+@dataclass(frozen=True)
+class Launch:
+    """How a server is started; {port} in its command and environment becomes the port."""
 
-    `peak_rss` adds up each process's highest resident size (VmHWM), so pages that two processes
-    share count twice; `pss` divides those pages among them, but is the size of now.
-    """
+    command: tuple[str, ...]
+    folder: Path
+    environment: Mapping[str, str]
 
-    peak_rss: float
-    pss: float
+
+def ours(model: Path, module: str = "serve", **environment: str) -> Launch:
+    """This project's server, as the console script starts it."""
+    own = {"MODEL_DIR": str(model), "SAGEMAKER_BIND_TO_PORT": "{port}", "LOG_LEVEL": "warning"}
+    # The heap as the image sets it up, before a process can.
+    image = (ROOT / "Dockerfile").read_text()
+    own |= re.findall(r"\b(MALLOC_ARENA_MAX|GLIBC_TUNABLES)=(\S+)", image)
+    return Launch((sys.executable, "-m", module), ROOT, own | environment)
+
+
+def plain(model: Path, *options: str, **environment: str) -> Launch:
+    """The plain container's server; see benchmarks/plain/README.md."""
+    command = (sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--timeout", "60")
+    # As an image would set it: the hub is not asked for a model that lies on the disk.
+    own = {"MODEL_DIR": str(model), "HF_HUB_OFFLINE": "1"}
+    return Launch(
+        (*command, "--log-level", "warning", *options, "app:app"), PLAIN, own | environment
+    )
 
 
 @dataclass
 class Server:
-    """A running server: its process, a keep-alive connection to it, and its cold start."""
+    """A running server and a client of it."""
 
     process: subprocess.Popen[bytes]
     port: int
     started: float  # time.perf_counter() just before exec
-    cold_start: float = 0.0  # seconds from exec to the first correct prediction
-    connection: http.client.HTTPConnection = field(init=False)
+    client: Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self.client = Client(self.port)
 
-    def predict(self, body: bytes) -> dict[str, float]:
-        """The prediction for a body of one record."""
-        self.connection.request("POST", "/invocations", body, HEADERS)
-        response = self.connection.getresponse()
-        answer = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"the server answered {response.status}: {answer!r}")
-        prediction: dict[str, float] = json.loads(answer)
-        return prediction
+    def wait(self, body: bytes) -> list[dict[str, Any]]:
+        """The first predictions: asked for until the server answers."""
+        return self.client.wait(body, lambda: self.process.poll() is None)
 
-    def memory(self) -> Memory:
-        """Memory of the server and of its children."""
-        folders = [Path("/proc") / str(process) for process in _tree(self.process.pid)]
-        peak = sum(_kilobytes(folder / "status", "VmHWM") for folder in folders)
-        pss = sum(_kilobytes(folder / "smaps_rollup", "Pss") for folder in folders)
-        return Memory(peak * 1024 / 1e6, pss * 1024 / 1e6)
+    def peak_rss(self) -> float:
+        """MB; each process's highest resident size (VmHWM), so that shared pages count twice."""
+        return self._sum("status", r"^VmHWM:\s+(\d+) kB") * 1024 / 1e6
 
-    def wait(self, body: bytes) -> dict[str, float]:
-        """Ask until the server answers; the first prediction ends the cold start."""
-        while time.perf_counter() - self.started < START_SECONDS:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"serve ended with {self.process.returncode}")
-            try:
-                prediction = self.predict(body)
-            except ConnectionError:  # the port is not open yet
-                self.connection.close()
-                time.sleep(0.002)
-            else:
-                self.cold_start = time.perf_counter() - self.started
-                return prediction
-        raise RuntimeError(f"no answer within {START_SECONDS:.0f} seconds")
+    def pss(self) -> float:
+        """MB resident now; pages that processes share are divided among them."""
+        return self._sum("smaps_rollup", r"^Pss:\s+(\d+) kB") * 1024 / 1e6
+
+    def io(self, name: str) -> int:
+        """A counter of /proc/PID/io: https://docs.kernel.org/filesystems/proc.html"""
+        return self._sum("io", rf"^{name}: (\d+)$")
+
+    def _sum(self, file: str, pattern: str) -> int:
+        total = 0
+        for process in tree(self.process.pid):
+            path = Path("/proc") / str(process) / file
+            match = re.search(pattern, path.read_text(), re.MULTILINE)
+            if match is None:
+                raise RuntimeError(f"{path} does not match {pattern}")
+            total += int(match[1])
+        return total
 
 
 @contextmanager
-def serving(model: Path, cpu: int) -> Iterator[Server]:
-    """Start `serve` on one CPU, with this process on another if there is one; always stop it."""
-    port = _free_port()
-    environment = os.environ | {
-        "MODEL_DIR": str(model),
-        "SAGEMAKER_BIND_TO_PORT": str(port),
-        "LOG_LEVEL": "warning",
-    }
-    mine = os.sched_getaffinity(0)
-    # A child starts with its parent's mask: no wrapper between exec and `serve`.
-    os.sched_setaffinity(0, {cpu})
-    try:
+def running(launch: Launch, cpus: set[int]) -> Iterator[Server]:
+    """Start a server on some CPUs, with this thread on the others if any; always stop it."""
+    port = free_port()
+    environment = {name: value.format(port=port) for name, value in launch.environment.items()}
+    command = [part.format(port=port) for part in launch.command]
+    with pinned(cpus) as others:
+        # A child starts with its parent's mask: no wrapper between exec and the server.
         started = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", "serve"], env=environment)
-    finally:
-        os.sched_setaffinity(0, (mine - {cpu}) or mine)
-    server = Server(process, port, started)
+        process = subprocess.Popen(command, cwd=launch.folder, env=os.environ | environment)
+        os.sched_setaffinity(0, others)
+        server = Server(process, port, started)
+        try:
+            yield server
+        finally:
+            server.client.close()
+            stop(process)
+
+
+@contextmanager
+def pinned(cpus: set[int]) -> Iterator[set[int]]:
+    """This thread, and what it starts meanwhile, on some CPUs; gives the others, or all."""
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
     try:
-        yield server
+        yield (mine - cpus) or mine
     finally:
         os.sched_setaffinity(0, mine)
-        server.connection.close()
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
-def _free_port() -> int:
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process: asked first, made to after STOP_SECONDS."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def _tree(process: int) -> list[int]:
-    """A process and all below it."""
-    text = Path(f"/proc/{process}/task/{process}/children").read_text()
-    return [process, *(found for child in text.split() for found in _tree(int(child)))]
-
-
-def _kilobytes(path: Path, name: str) -> int:
-    match = re.search(rf"^{name}:\s+(\d+) kB", path.read_text(), re.MULTILINE)
-    if match is None:
-        raise RuntimeError(f"{path} has no {name}")
-    return int(match[1])
+def tree(process: int) -> list[int]:
+    """A process and all below it; children hang from the thread that started them."""
+    found = [process]
+    for task in Path(f"/proc/{process}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += tree(int(child))
+    return found

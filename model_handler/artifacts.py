@@ -45,10 +45,9 @@ def prefetch(directory: Path) -> None:
     if not hasattr(os, "posix_fadvise") or not (directory / manifest.NAME).exists():
         return  # macOS; or a checkpoint, which is copied as it is read
     paths = [directory / name for name in ("model.onnx", "tokenizer.json", "model.bin")]
-    for package in ("onnxruntime", "numpy", "tokenizers"):
-        found = importlib.util.find_spec(package)
-        if found is not None and found.origin is not None:
-            paths += Path(found.origin).parent.glob("**/*state*.so")
+    engine = importlib.util.find_spec("onnxruntime")
+    if engine is not None and engine.origin is not None:
+        paths += (Path(engine.origin).parent / "capi").glob("onnxruntime_pybind11_state*.so")
     for path in paths:
         try:
             with path.open("rb") as stream:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 
 from model_handler import cgroup
@@ -51,7 +50,7 @@ def kind(root: Path = Path("/")) -> str:
                 break
     except OSError:  # no such file on macOS, where the machine says enough
         pass
-    return "-".join([platform.machine(), *(word for word in FEATURES if word in words)])
+    return "-".join([os.uname().machine, *(word for word in FEATURES if word in words)])
 
 
 def limit_libraries(count: int) -> None:

@@ -1,0 +1,40 @@
+"""A packed model and a text in, the seconds of each run of its engine alone out.
+
+python -m benchmarks.engine MODEL_DIR TEXT [--requests 300]: one thread, no HTTP, no tokenizer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from model_handler import Handler, tokens
+
+
+def main() -> None:
+    """The command line: see --help."""
+    parser = argparse.ArgumentParser(description="Time the engine of a packed model.")
+    parser.add_argument("model", type=Path)
+    parser.add_argument("text")
+    parser.add_argument("--requests", type=int, default=300)
+    options = parser.parse_args()
+    print(json.dumps(seconds(options.model, options.text, options.requests)))
+
+
+def seconds(folder: Path, text: str, requests: int) -> list[float]:
+    """How long the engine takes for the token ids of a text, each time it is asked."""
+    model = Handler(folder).load()
+    model.engine.settle()
+    ids, mask = tokens.pad(tokens.encode(model.tokenizer, [text]), model.pad_id)
+    found = []
+    for _ in range(requests):
+        start = time.perf_counter()
+        model.engine.logits(ids, mask)
+        found.append(time.perf_counter() - start)
+    return found
+
+
+if __name__ == "__main__":
+    main()
