@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 # Weights keep to 7 bits: without VNNI, AVX2 multiplies pairs of 8-bit numbers into a 16-bit sum
-# that saturates, and 2 * 255 * 63 stays in range on every CPU.
+# that saturates, and 2 * 255 * 64 stays in range on every CPU.
 # https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
-WEIGHT_STEPS = 63
+WEIGHT_STEPS = 64
 # Tables of embeddings are only looked up, so they can use all 8 bits.
 TABLE_STEPS = 127
 # Smaller tables (positions, token types) are not worth the operators.
