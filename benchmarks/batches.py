@@ -1,7 +1,8 @@
-"""A packed model in, the milliseconds of a token in runs of different sizes out.
+"""A packed model in, the milliseconds of a token in runs of different sizes out; and the padding.
 
-python -m benchmarks.batches MODEL_DIR [--threads 1]: where tokens.BUDGET and tokens.PADDING come
-from. A line for each length of text, a column for each number of tokens in a run.
+python -m benchmarks.batches MODEL_DIR [--threads 1] [--data DIR]: where tokens.BUDGET and
+tokens.PADDING come from. A line for each length of text, a column for each number of tokens in a
+run; then, with reviews in DIR, how many tokens of padding go with a real one.
 """
 
 from __future__ import annotations
@@ -10,9 +11,18 @@ import argparse
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model_handler import Handler, Limits, tokens
+from model_handler.batching import Batcher
+from model_handler.engines import Engine, Model
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LENGTHS = (8, 16, 32, 64, 128)
 TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+REQUEST = 64
 
 
 def main() -> None:
@@ -21,31 +31,65 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="a packed model")
     parser.add_argument("--threads", type=int, default=1, help="threads, each with a CPU (1)")
     parser.add_argument("--runs", type=int, default=9, help="the least of so many is shown (9)")
+    parser.add_argument("--data", type=Path, help="folder with validation.jsonl.gz")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    import numpy as np
-
-    from model_handler import Handler, Limits
-
-    handler = Handler(options.model, Limits(options.threads, spinning=True))
-    engine = handler.load().engine
-    engine.settle()
+    model = Handler(options.model, Limits(options.threads, spinning=True)).load()
+    model.engine.settle()
     print("tokens a run: " + "".join(f"{count:8}" for count in TOKENS))
     for length in LENGTHS:
-        line = []
-        for count in TOKENS:
-            if count < length:
-                line.append("        ")
-                continue
-            ids = np.full((count // length, length), 5, dtype=np.int64)
-            mask = np.ones_like(ids)
-            times = []
-            for _ in range(options.runs):
-                start = time.perf_counter()
-                engine.logits(ids, mask)
-                times.append(time.perf_counter() - start)
-            line.append(f"{min(times) * 1e3 / count:8.3f}")
-        print(f"{length:4} a text     " + "".join(line))
+        cells = [
+            f"{milliseconds(model.engine, count // length, length, options.runs) / count:8.3f}"
+            if count >= length
+            else " " * 8
+            for count in TOKENS
+        ]
+        print(f"{length:4} a text     " + "".join(cells))
+    if options.data:
+        from training import data
+
+        texts = [review.text for review in data.read(options.data / "validation.jsonl.gz")]
+        requests = [texts[start : start + REQUEST] for start in range(0, len(texts), REQUEST)]
+        print(f"padding, requests of {REQUEST} reviews: {padding(model, requests, options):.1%}")
+        print(f"padding, one of {len(texts):,}: {padding(model, [texts], options):.1%}")
+
+
+def milliseconds(engine: Engine, texts: int, length: int, runs: int) -> float:
+    """The fastest of some runs of so many texts of one length."""
+    import numpy as np
+
+    ids = np.full((texts, length), 5, dtype=np.int64)
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        engine.logits(ids, np.ones_like(ids))
+        times.append(time.perf_counter() - start)
+    return min(times) * 1e3
+
+
+class Counter:
+    """An engine that counts tokens instead of computing with them."""
+
+    def __init__(self) -> None:
+        self.padded = self.real = 0
+
+    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Nothing but zeros, float32 (B, 1)."""
+        self.padded += ids.size
+        self.real += int(mask.sum())
+        return (mask[:, :1] * 0).astype("float32")
+
+    def settle(self) -> None:
+        """Nothing to finish."""
+
+
+def padding(model: Model, requests: list[list[str]], options: argparse.Namespace) -> float:
+    """Padded tokens for each real one, less one, over requests that come one after the other."""
+    counter = Counter()
+    batcher = Batcher(counter, model.pad_id, tokens.BUDGET * options.threads)
+    for texts in requests:
+        batcher.logits(tokens.encode(model.tokenizer, texts))
+    return counter.padded / counter.real - 1
 
 
 if __name__ == "__main__":

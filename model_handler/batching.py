@@ -38,14 +38,14 @@ class Job:
 
 
 class Batcher:
-    """Feeds one engine. `budget` is the number of tokens of a run."""
+    """Feeds one engine: `budget` tokens in a run, and so many `runs` at a time."""
 
-    def __init__(self, engine: Engine, pad_id: int, budget: int) -> None:
+    def __init__(self, engine: Engine, pad_id: int, budget: int, runs: int = 1) -> None:
         self._engine = engine
         self._pad_id = pad_id
         self._budget = budget
         self._jobs: deque[Job] = deque()  # with rows that wait; the first is served next
-        self._busy = False
+        self._free = runs
         self._changed = threading.Condition()
 
     def logits(self, rows: Sequence[Row]) -> np.ndarray:
@@ -56,10 +56,10 @@ class Batcher:
         with self._changed:
             self._jobs.append(job)
             while not job.done:
-                if self._busy:
-                    self._changed.wait()
-                else:
+                if self._free and self._jobs:
                     self._lead()
+                else:
+                    self._changed.wait()
         if job.failure is not None:
             raise job.failure
         return np.stack([job.answers[place] for place in range(len(rows))])
@@ -67,10 +67,11 @@ class Batcher:
     def _lead(self) -> None:
         """Run one batch, without the lock; the caller holds it."""
         batch = self._next()
+        first = batch[0][0]
         rows = [job.rows[place] for job, place in batch]
         answers: list[np.ndarray] = []
         failure: Exception | None = None
-        self._busy = True
+        self._free -= 1
         self._changed.release()
         try:
             answers = list(self._engine.logits(*tokens.pad(rows, self._pad_id)))
@@ -78,7 +79,7 @@ class Batcher:
             failure = error
         finally:
             self._changed.acquire()
-            self._busy = False
+            self._free += 1
         for index, (job, place) in enumerate(batch):
             job.running -= 1
             if failure is None:
@@ -86,9 +87,11 @@ class Batcher:
             else:
                 job.failure = failure
                 job.waiting.clear()
-        # To the end, behind what came meanwhile: a large request does not hold up the small.
-        self._jobs.rotate(-1)
-        self._jobs = deque(job for job in self._jobs if job.waiting)
+        if first in self._jobs:
+            # To the end, behind what came meanwhile: a large request does not hold up the small.
+            self._jobs.remove(first)
+            self._jobs.append(first)
+        self._drop_served()
         self._changed.notify_all()
 
     def _next(self) -> list[tuple[Job, int]]:
@@ -105,4 +108,9 @@ class Batcher:
                 shortest, longest = low, high
                 batch.append((job, job.waiting.popleft()))
                 job.running += 1
+        self._drop_served()
         return batch
+
+    def _drop_served(self) -> None:
+        """Keep the jobs with rows that wait."""
+        self._jobs = deque(job for job in self._jobs if job.waiting)

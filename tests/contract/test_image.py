@@ -54,7 +54,10 @@ def test_its_labels_and_its_byte_code(slim: str) -> None:
     assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
     assert labels["org.opencontainers.image.version"]
     code = (
-        "import sys, pathlib, importlib.util as u, serve.app, gunicorn.app.base;"
+        "import sys, pathlib, importlib.util as u;"
+        "import serve.server, serve.app, gunicorn.workers.gthread;"
+        "from model_handler import Handler, artifacts;"
+        "Handler(artifacts.default_dir()).predict(['all that a prediction imports']);"
         "print(*[m.__file__ for m in sys.modules.values()"
         " if (getattr(m, '__file__', None) or '').endswith('.py')"
         " and not pathlib.Path(u.cache_from_source(m.__file__)).exists()])"

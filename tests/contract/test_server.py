@@ -77,3 +77,11 @@ def test_a_packed_model_is_served_without_torch_or_transformers() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_a_server_leaves_nothing_in_the_home_directory(tmp_path: Path) -> None:
+    """Some versions of onnxruntime keep a database there, of what they tell their maker."""
+    with targets.gunicorn({**MODEL, "HOME": str(tmp_path)}) as (server, process):
+        server.wait(process)
+        assert server.request("POST", "/invocations", BLOG).status == 200
+    assert list(tmp_path.rglob("*")) == []

@@ -40,8 +40,8 @@ def row(length: int, first: int = 7) -> Row:
     return array("i", [first, *range(1, length)])
 
 
-def batcher(engine: Engine, budget: int = 256) -> Batcher:
-    return Batcher(engine, pad_id=0, budget=budget)
+def batcher(engine: Engine, runs: int = 1) -> Batcher:
+    return Batcher(engine, pad_id=0, budget=256, runs=runs)
 
 
 def test_answers_come_in_the_order_of_the_rows() -> None:
@@ -57,6 +57,13 @@ def test_no_run_is_over_the_budget_and_rows_of_one_run_are_nearly_as_long() -> N
         lengths = mask.sum(axis=1)
         assert len(mask) == 1 or (mask.size <= 256 and np.ptp(lengths) <= tokens.PADDING)
     assert max(map(len, engine.runs)) > 10
+
+
+def test_padding_is_less_than_a_twentieth() -> None:
+    engine = Engine()
+    batcher(engine).logits([row(20 + place * 37 % 109, place) for place in range(64)])
+    padded, real = (sum(map(count, engine.runs)) for count in (np.size, np.sum))
+    assert padded / real < 1.05
 
 
 def test_what_waits_when_the_engine_is_free_is_one_run() -> None:
@@ -96,3 +103,17 @@ def test_a_run_that_fails_fails_its_requests_and_no_others() -> None:
     with pytest.raises(ValueError, match="cannot be scored"):
         shared.logits([row(4), row(2, 666)])
     assert shared.logits([row(4)])[0, 0] == sum(row(4))
+
+
+def test_as_many_runs_as_are_allowed_go_at_a_time() -> None:
+    engine = Engine(open_gate=False)
+    shared = batcher(engine, runs=2)
+    with ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(shared.logits, [row(20 * count)]) for count in (1, 2, 3)]
+        while len(shared._jobs) != 1:  # two of them run, one waits
+            pass
+        assert shared._free == 0
+        engine.gate.set()
+        assert [answer.result(30)[0, 0] for answer in answers] == [
+            sum(row(20 * count)) for count in (1, 2, 3)
+        ]
