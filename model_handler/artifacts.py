@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from dataclasses import dataclass
@@ -34,26 +33,6 @@ def default_dir() -> Path:
         return PLATFORM_DIR
     installed = _HERE / "bundled"
     return installed if installed.exists() else _HERE.parent / "models" / "clothing-sentiment"
-
-
-def prefetch(directory: Path) -> None:
-    """Ask the kernel to read a packed model and its engine from the disk, and go on meanwhile.
-
-    A model that was just unpacked, or an image that was just fetched, is in no page cache; the
-    disk would stand idle while a start imports, and imports would wait for the disk afterwards.
-    """
-    if not hasattr(os, "posix_fadvise") or not (directory / manifest.NAME).exists():
-        return  # macOS; or a checkpoint, which is copied as it is read
-    paths = [directory / name for name in ("model.onnx", "tokenizer.json", "model.bin")]
-    engine = importlib.util.find_spec("onnxruntime")
-    if engine is not None and engine.origin is not None:
-        paths += (Path(engine.origin).parent / "capi").glob("onnxruntime_pybind11_state*.so")
-    for path in paths:
-        try:
-            with path.open("rb") as stream:
-                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-        except OSError:  # whoever needs the file will say so
-            continue
 
 
 def open_model(directory: Path, limits: Limits) -> Model:

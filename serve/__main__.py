@@ -16,7 +16,6 @@ def main() -> None:
     if sys.argv[1:]:
         _parse_arguments()
     # Not before begin(): these bring everything else.
-    from model_handler import artifacts
     from serve.settings import Settings, SettingsError
 
     try:
@@ -24,7 +23,6 @@ def main() -> None:
     except SettingsError as error:
         print(f"serve: {error}", file=sys.stderr)
         sys.exit(2)
-    artifacts.prefetch(settings.model_dir)
     lean.bring("serve.server")
     from serve.server import Server
 
