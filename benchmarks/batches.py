@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with validation.jsonl.gz")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    model = Handler(options.model, Limits(options.threads, spinning=True)).load()
+    model = Handler(options.model, Limits(options.threads)).load()
     model.engine.settle()
     print("tokens a run: " + "".join(f"{count:8}" for count in TOKENS))
     for length in LENGTHS:

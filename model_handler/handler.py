@@ -107,8 +107,8 @@ class Handler:
 
     def _open_model(self) -> None:
         model = self._open(self._directory, self._limits)
-        budget = tokens.BUDGET * self._limits.threads
-        self._batcher = Batcher(model.engine, model.pad_id, budget)
+        threads = self._limits.threads
+        self._batcher = Batcher(model.engine, model.pad_id, tokens.BUDGET * threads, runs=threads)
         self._model = model
 
     def _settle(self) -> None:

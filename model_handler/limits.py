@@ -13,24 +13,18 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """`memory` is in bytes, None where no limit is known.
-
-    `spinning` threads wait for work in a loop. That saves a wake-up between two operators where
-    each thread has a CPU of its own, and burns the CPU share where it has not.
-    """
+    """Threads to compute with, and bytes of memory, None where no limit is known."""
 
     threads: int = 1
-    spinning: bool = False
     memory: int | None = None
 
 
 def read(threads: int | None = None, memory_mb: int | None = None) -> Limits:
     """The limits from cgroups and affinity; a thread count and a memory size may be given."""
-    count = cpu.threads(threads, memory_mb)
     memory = cgroup.memory()
     if memory is None and memory_mb is not None:
         memory = memory_mb * MEGABYTE
-    return Limits(count, spinning=count <= cpu.share(memory_mb), memory=memory)
+    return Limits(cpu.threads(threads, memory_mb), memory)
 
 
 def advice(needed: int) -> str:

@@ -145,7 +145,9 @@ def open_session(graph: Path, limits: Limits, pack: bool = True) -> onnxruntime.
     # pack-model has optimised the graph; doing it again would only cost time at every start.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4  # errors come as exceptions
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(limits.spinning)))
+    # Threads that wait for work in a loop would use up the CPU share, and what else there is to do
+    # (the next request, its tokens) would wait for them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.disable_prepacking", str(int(not pack)))
     try:
         return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

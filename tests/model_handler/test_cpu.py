@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model_handler import cgroup, cpu, limits
+from model_handler import cgroup, cpu
 
 
 @pytest.fixture
@@ -102,10 +102,3 @@ def test_the_memory_limit_is_the_tightest_of_all_groups(tmp_path: Path) -> None:
     write(tmp_path / "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "1073741824\n")
     write(tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
     assert cgroup.memory(tmp_path) == 2**30
-
-
-def test_threads_spin_only_where_each_has_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    for share, threads, spinning in ((0.58, 1, False), (1.74, 2, False), (2.0, 2, True)):
-        monkeypatch.setattr(cpu, "share", lambda _, share=share: share)
-        found = limits.read()
-        assert (found.threads, found.spinning) == (threads, spinning)
