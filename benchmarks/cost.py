@@ -9,11 +9,13 @@ import argparse
 import math
 import os
 import statistics
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import containers, subjects
 from benchmarks.client import body
+from benchmarks.measure import SETTLED_SECONDS
 
 # USD a second for 1024 MB, linear in the memory size, billed by the millisecond:
 # https://github.com/aws-samples/sagemaker-serverless-inference-benchmarking, cost_constants.py
@@ -40,6 +42,7 @@ def run(asked: Asked, setup: containers.Setup, memory: int) -> float:
     """Mean milliseconds of a single record; raises GoneError."""
     with containers.running(asked.image, setup, memory) as running:
         running.wait(asked.single)
+        time.sleep(SETTLED_SECONDS)
         seconds = [running.post(asked.single) for _ in range(SINGLES)]
         running.post(asked.many)
         # What a large request broke, or slowed for good, the next one shows.

@@ -18,6 +18,8 @@ from benchmarks.subjects import Subject
 
 # All workers of a server are up by then; their answers do not count.
 WARM_UP_SECONDS = 3.0
+# From the first answer until nothing is left to load in the background.
+SETTLED_SECONDS = 2.0
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
@@ -30,6 +32,7 @@ def warm(
         found = {"cold": time.perf_counter() - running.started}
         subject.check(answers)
         found["rss_loaded"] = running.peak_rss()
+        time.sleep(SETTLED_SECONDS)
         single, many = body(subject.short), body(*reviews)
         times = [running.client.seconds(single) * 1e3 for _ in range(requests)]
         found["p50"], found["p99"] = statistics.median(times), load.percentile(times, 0.99)

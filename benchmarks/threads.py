@@ -15,9 +15,9 @@ from pathlib import Path
 
 from benchmarks import containers, subjects
 from benchmarks.client import body
+from benchmarks.measure import SETTLED_SECONDS
 
 COUNTS = (1, 2, 3, 4)
-SETTLED = 2.0  # seconds from the first answer until nothing is left to load
 LEAST = 5  # requests of a kind, however long they take
 # Closer than this, two counts are the same: more is noise.
 NEAR = 1.05
@@ -96,7 +96,7 @@ def _cell(
     short, long, many = bodies
     with containers.running(image, setup, memory, environment) as running:
         running.wait(short)
-        time.sleep(SETTLED)
+        time.sleep(SETTLED_SECONDS)
         rule = "from model_handler import cpu; print(cpu.threads())"
         chosen = running.container.exec_run(["python3", "-c", rule]).output
         assert isinstance(chosen, bytes)  # an iterator only where one was asked for

@@ -6,8 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-# One row at a time is all that stands between these: what they do to the first token does not
-# depend on the others.
+# Operators that treat each token by itself.
 TOKENWISE = {"Add", "BiasGelu", "FastGelu", "LayerNormalization", "MatMul"}
 
 
@@ -63,6 +62,7 @@ def fuse(source: Path, target: Path, heads: int, hidden: int) -> None:
         opt_level=0,
         optimization_options=wanted,
     )
+    fused.topological_sort()
     keep_first_token(fused.model.graph)
     fused.topological_sort()
     fused.save_model_to_file(str(target))
@@ -84,9 +84,9 @@ def keep_first_token(graph: Any) -> None:
     all_tokens, first = query.input[0], "first_token"
     for node in [query, *_behind(graph, attention)]:
         node.input[:] = [first if name == all_tokens else name for name in node.input]
-    indices = onnx.numpy_helper.from_array(_zero(), "first_token_index")
-    graph.initializer.append(indices)
-    graph.node.append(onnx.helper.make_node("Gather", [all_tokens, indices.name], [first], axis=1))
+    index = onnx.helper.make_tensor("first_token_index", onnx.TensorProto.INT64, [1], [0])
+    graph.initializer.append(index)
+    graph.node.append(onnx.helper.make_node("Gather", [all_tokens, index.name], [first], axis=1))
 
 
 def _reads_first_token(graph: Any, attention: Any) -> bool:
@@ -121,12 +121,6 @@ def _readers(graph: Any, nodes: list[Any], attention: Any) -> list[Any]:
     """All nodes that read what these nodes, or the attention, give."""
     given = {name for node in (attention, *nodes) for name in node.output}
     return [node for node in graph.node if given & set(node.input)]
-
-
-def _zero() -> Any:
-    import numpy as np
-
-    return np.zeros(1, np.int64)
 
 
 def optimise(source: Path, target: Path) -> None:

@@ -27,9 +27,11 @@ def test_a_packed_model_answers_like_its_checkpoint(tmp_path: Path, architecture
 def test_a_packed_model_is_fused_and_quantised(packed: Path) -> None:
     import onnx
 
-    operators = {node.op_type for node in onnx.load(packed / "model.onnx").graph.node}
+    nodes = onnx.load(packed / "model.onnx").graph.node
+    operators = {node.op_type for node in nodes}
     assert {"MultiHeadAttention", "BiasGelu", "MatMulIntegerToFloat"} <= operators
     assert not operators & {"MatMul", "Attention", "Erf", "SkipLayerNormalization", "Softmax"}
+    assert any("first_token" in node.output for node in nodes)  # the last layer computes no other
 
 
 def test_the_command_writes_a_directory_and_an_archive_with_files_at_its_root(
