@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from model_handler import artifacts, cpu, labels, tokens
@@ -102,7 +103,8 @@ class Handler:
         if self._try(self._open_model):
             self._state = State.READY
             # Not a daemon: whoever stops the process at once still gets what settling has to say.
-            threading.Thread(target=self._try, args=(self._settle,), name="settle-model").start()
+            settle = partial(self._try, self._settle)
+            threading.Thread(target=settle, name="settle-model", daemon=False).start()
         self._done.set()
 
     def _open_model(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import requests
 from werkzeug.test import Client
@@ -101,11 +101,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def gunicorn(environment: Mapping[str, str]) -> Iterator[tuple[OverHttp, subprocess.Popen[bytes]]]:
-    """A real server, as the console script starts it."""
+def gunicorn(
+    environment: Mapping[str, str], log: IO[bytes] | None = None
+) -> Iterator[tuple[OverHttp, subprocess.Popen[bytes]]]:
+    """A real server, as the console script starts it; its log goes to ours if not to a file."""
     target = OverHttp(free_port())
     own = {"SAGEMAKER_BIND_TO_PORT": str(target.port), **environment}
-    process = subprocess.Popen([sys.executable, "-m", "serve"], env={**os.environ, **own})
+    command = [sys.executable, "-m", "serve"]
+    process = subprocess.Popen(command, env={**os.environ, **own}, stderr=log)
     try:
         yield target, process
     finally:

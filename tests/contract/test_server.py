@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,3 +86,20 @@ def test_a_server_leaves_nothing_in_the_home_directory(tmp_path: Path) -> None:
         server.wait(process)
         assert server.request("POST", "/invocations", BLOG).status == 200
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_what_is_wrong_with_weights_is_said_even_if_the_server_is_stopped_at_once(
+    tmp_path: Path, packed: Path
+) -> None:
+    directory = shutil.copytree(packed, tmp_path / "model")
+    (weights,) = directory.glob("prepacked-*.bin")
+    weights.write_bytes(bytes(weights.stat().st_size))
+    with (
+        (tmp_path / "log").open("wb") as log,
+        targets.gunicorn({"MODEL_DIR": str(directory)}, log) as (server, process),
+    ):
+        server.wait(process)
+        assert server.request("POST", "/invocations", BLOG).status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(25) == 0
+    assert "pre-packed weights are not used" in (tmp_path / "log").read_text()
