@@ -123,20 +123,29 @@ def _readers(graph: Any, nodes: list[Any], attention: Any) -> list[Any]:
     return [node for node in graph.node if given & set(node.input)]
 
 
-def optimise(source: Path, target: Path) -> None:
-    """Let onnxruntime optimise the graph once, here, so that no start has to.
+def save(source: Path, target: Path, prepacked: bool = False) -> list[Path]:
+    """Let onnxruntime optimise the graph once, here, so that no start has to; returns the files.
 
-    "Extended" stops short of layouts that fit one kind of CPU, so the result is portable. Weights
+    "Extended" stops short of layouts that fit one kind of CPU, so the result is portable; a graph
+    that has been saved so can be saved again with its weights `prepacked` for this CPU. Weights
     go to a file of their own beside the graph, `target` with the suffix .bin, which is mapped
     instead of parsed: https://onnxruntime.ai/docs/api/c/ (session configuration keys)
     """
     import onnxruntime
 
+    weights, levels = target.with_suffix(".bin"), onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.graph_optimization_level = (
+        levels.ORT_DISABLE_ALL if prepacked else levels.ORT_ENABLE_EXTENDED
+    )
     options.optimized_model_filepath = str(target)
-    prefix = "session.optimized_model_external_initializers_"
-    options.add_session_config_entry(f"{prefix}file_name", target.with_suffix(".bin").name)
-    options.add_session_config_entry(f"{prefix}min_size_in_bytes", "1024")
+    external = "session.optimized_model_external_initializers_"
+    for key, value in (
+        (f"{external}file_name", weights.name),
+        (f"{external}min_size_in_bytes", "1024"),
+        ("session.save_external_prepacked_constant_initializers", str(int(prepacked))),
+    ):
+        options.add_session_config_entry(key, value)
     options.log_severity_level = 3
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
+    return [target, weights]

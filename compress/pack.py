@@ -100,7 +100,7 @@ def pack(
         graph.fuse(scratch / "exported.onnx", scratch / "fused.onnx", heads, hidden)
         say("quantise")
         quantise.quantise(scratch / "fused.onnx", scratch / "quantised.onnx")
-        graph.optimise(scratch / "quantised.onnx", made / GRAPH)
+        graph.save(scratch / "quantised.onnx", made / GRAPH)
         tokenizer.save(original.tokenizer, made / "tokenizer.json")
         say("check")
         drift = _finish(made, original, checkpoint, model.config.model_type, expected)

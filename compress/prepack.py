@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from compress import graph as graphs
 from model_handler import cpu
 from model_handler import manifest as manifests
 from model_handler.manifest import Manifest, Prepacked
@@ -21,12 +22,11 @@ def add(directory: Path) -> Prepacked:
     import onnxruntime
 
     manifest = manifests.read(directory)
-    manifests.glance(directory, manifest.files)
     manifests.verify(directory, manifest.files)
     kind = cpu.kind()
     graph = f"prepacked-{kind}.onnx"
     with tempfile.TemporaryDirectory(prefix=".prepack-", dir=directory) as scratch:
-        made = save(directory / manifest.graph, Path(scratch) / graph)
+        made = graphs.save(directory / manifest.graph, Path(scratch) / graph, prepacked=True)
         found = Prepacked(
             cpu=kind,
             onnxruntime=onnxruntime.__version__,
@@ -37,26 +37,6 @@ def add(directory: Path) -> Prepacked:
             os.replace(path, directory / path.name)
     enter(manifest, found).write(directory)
     return found
-
-
-def save(portable: Path, target: Path) -> list[Path]:
-    """Let onnxruntime pack the weights and save them beside the graph; returns the files.
-
-    https://onnxruntime.ai/docs/api/c/ (session.save_external_prepacked_constant_initializers)
-    """
-    import onnxruntime
-
-    weights = target.with_suffix(".bin")
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.optimized_model_filepath = str(target)
-    external = "session.optimized_model_external_initializers_"
-    options.add_session_config_entry(f"{external}file_name", weights.name)
-    options.add_session_config_entry(f"{external}min_size_in_bytes", "1024")
-    options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(portable), options, providers=["CPUExecutionProvider"])
-    return [target, weights]
 
 
 def enter(manifest: Manifest, found: Prepacked) -> Manifest:

@@ -101,6 +101,17 @@ def glance(directory: Path, files: Mapping[str, File]) -> None:
 
     Raises ArtifactError that names the first bad one.
     """
+    _check_sizes(directory, files)
+    _check_hashes(directory, {name: file for name, file in files.items() if file.size <= SMALL})
+
+
+def verify(directory: Path, files: Mapping[str, File]) -> None:
+    """Check that files are there and whole; raises ArtifactError that names the first bad one."""
+    _check_sizes(directory, files)
+    _check_hashes(directory, files)
+
+
+def _check_sizes(directory: Path, files: Mapping[str, File]) -> None:
     for name, file in files.items():
         path = directory / name
         if Path(name).name != name:
@@ -116,11 +127,9 @@ def glance(directory: Path, files: Mapping[str, File]) -> None:
                 f"{path} is damaged: it has {size:,} bytes, the manifest says {file.size:,}; copy "
                 "or pack the model again"
             )
-    verify(directory, {name: file for name, file in files.items() if file.size <= SMALL})
 
 
-def verify(directory: Path, files: Mapping[str, File]) -> None:
-    """Compare files with their sha256; raises ArtifactError that names the first bad one."""
+def _check_hashes(directory: Path, files: Mapping[str, File]) -> None:
     for name, file in files.items():
         path = directory / name
         try:

@@ -81,7 +81,6 @@ class OnnxEngine:
     def _prepacked(self) -> onnxruntime.InferenceSession:
         """A session on pre-packed weights; raises ModelError with the reason why there is none."""
         found = fitting(self._manifest)
-        manifests.glance(self._directory, found.files)
         manifests.verify(self._directory, found.files)
         session = open_session(self._directory / found.graph, self._limits)
         if self._probe is not None:
