@@ -88,7 +88,7 @@ def padding(model: Model, requests: list[list[str]], options: argparse.Namespace
     counter = Counter()
     batcher = Batcher(counter, model.pad_id, tokens.BUDGET * options.threads)
     for texts in requests:
-        batcher.logits(tokens.encode(model.tokenizer, texts))
+        batcher.logits(tokens.encode(model.tokenizer, texts).rows)
     return counter.padded / counter.real - 1
 
 

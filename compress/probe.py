@@ -47,7 +47,7 @@ def logits(model: Model, run: Run | None = None) -> np.ndarray:
     import numpy as np
 
     run = run or model.engine.logits
-    rows = tokens.encode(model.tokenizer, TEXTS)
+    rows = tokens.encode(model.tokenizer, TEXTS).rows
     return np.concatenate([run(*tokens.pad([row], model.pad_id)) for row in rows])
 
 

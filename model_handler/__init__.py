@@ -1,8 +1,20 @@
 """The model: texts in, predictions out. Knows nothing of HTTP."""
 
-from model_handler.errors import ModelError
-from model_handler.handler import Handler, State
+from model_handler.errors import BusyError, LateError, ModelError, TooManyError
+from model_handler.handler import Handler, Scored, Usage
 from model_handler.labels import Prediction
 from model_handler.limits import Limits
+from model_handler.loading import State
 
-__all__ = ["Handler", "Limits", "ModelError", "Prediction", "State"]
+__all__ = [
+    "BusyError",
+    "Handler",
+    "LateError",
+    "Limits",
+    "ModelError",
+    "Prediction",
+    "Scored",
+    "State",
+    "TooManyError",
+    "Usage",
+]

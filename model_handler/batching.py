@@ -7,12 +7,17 @@ never waits, and a crowd shares runs.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from model_handler import tokens
+from model_handler.errors import BusyError, LateError, TooManyError
+from model_handler.jobs import Job, Run
+from model_handler.pace import Pace
 from model_handler.tokens import Row
 
 if TYPE_CHECKING:
@@ -20,49 +25,78 @@ if TYPE_CHECKING:
 
     from model_handler.engines import Engine
 
-
-class Job:
-    """The rows of one request: which of them wait, shortest first, and the answers so far."""
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self.rows = rows
-        self.waiting = deque(sorted(range(len(rows)), key=lambda place: len(rows[place])))
-        self.answers: dict[int, np.ndarray] = {}
-        self.running = 0
-        self.failure: Exception | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing of it waits or runs."""
-        return not self.waiting and not self.running
+LONGEST_SLEEP_SECONDS = 60.0
 
 
 class Batcher:
     """Feeds one engine: `budget` tokens in a run, and so many `runs` at a time."""
 
-    def __init__(self, engine: Engine, pad_id: int, budget: int, runs: int = 1) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        pad_id: int,
+        budget: int,
+        runs: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.end = math.inf  # when the server stops, by the clock
         self._engine = engine
         self._pad_id = pad_id
         self._budget = budget
+        self._clock = clock
+        self._pace = Pace(clock)
         self._jobs: deque[Job] = deque()  # with rows that wait; the first is served next
         self._free = runs
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
-    def logits(self, rows: Sequence[Row]) -> np.ndarray:
-        """Logits of rows, float32 (N, L), N > 0; raises what the engine raises."""
+    def affordable(self, deadline: float) -> float:
+        """Tokens the engine can do until the deadline; infinite as long as its pace is unknown."""
+        rate = self._pace.rate
+        return math.inf if rate is None else max(0.0, rate * (deadline - self._clock()))
+
+    def logits(self, rows: Sequence[Row], deadline: float = math.inf) -> Run:
+        """Score rows, N > 0; raises what the engine raises, or a DeadlineError."""
         import numpy as np
 
-        job = Job(rows)
-        with self._changed:
+        entered = self._clock()
+        job = Job(rows, deadline, self._lock)
+        with self._lock:
             self._jobs.append(job)
-            while not job.done:
-                if self._free and self._jobs:
-                    self._lead()
-                else:
-                    self._changed.wait()
+            try:
+                while not job.done:
+                    self._check(job)
+                    if self._free and self._jobs:
+                        self._lead()
+                    else:
+                        self._sleep(job)
+            finally:
+                job.drop()
+                self._drop_served()
+                self._wake_one()
         if job.failure is not None:
             raise job.failure
-        return np.stack([job.answers[place] for place in range(len(rows))])
+        began = min(job.began, self._clock())
+        answers = np.stack([job.answers[place] for place in range(len(rows))])
+        return Run(answers, began - entered, self._clock() - began)
+
+    def _check(self, job: Job) -> None:
+        """Raise a DeadlineError if the job is late or, by the pace, will be."""
+        now = self._clock()
+        if now >= job.deadline:
+            raise LateError("the deadline has passed")
+        if now >= self.end:
+            raise BusyError("the server stops", 1.0)
+        rate = self._pace.rate
+        if rate is None or job.admitted:
+            return
+        job.admitted = True
+        affordable = rate * (job.deadline - now)
+        if job.tokens > affordable:
+            raise TooManyError(affordable + sum(map(len, job.rows)) - job.tokens)
+        # Jobs take turns, so of a larger one only as much comes first as this one has itself.
+        ahead = sum(min(other.tokens, job.tokens) for other in self._jobs if other is not job)
+        if job.tokens + ahead > affordable:
+            raise BusyError("too many texts wait", (job.tokens + ahead - affordable) / rate)
 
     def _lead(self) -> None:
         """Run one batch, without the lock; the caller holds it."""
@@ -72,33 +106,38 @@ class Batcher:
         answers: list[np.ndarray] = []
         failure: Exception | None = None
         self._free -= 1
-        self._changed.release()
+        self._wake_one()
+        self._pace.begin()
+        self._lock.release()
         try:
             answers = list(self._engine.logits(*tokens.pad(rows, self._pad_id)))
         except Exception as error:
             failure = error
         finally:
-            self._changed.acquire()
+            self._lock.acquire()
             self._free += 1
+            self._pace.end(tokens.work(rows))
         for index, (job, place) in enumerate(batch):
             job.running -= 1
             if failure is None:
                 job.answers[place] = answers[index]
             else:
                 job.failure = failure
-                job.waiting.clear()
+                job.drop()
         if first in self._jobs:
             # To the end, behind what came meanwhile: a large request does not hold up the small.
             self._jobs.remove(first)
             self._jobs.append(first)
         self._drop_served()
-        self._changed.notify_all()
+        for job in {job for job, _ in batch if job.done}:
+            self._wake(job)
 
     def _next(self) -> list[tuple[Job, int]]:
         """The next rows of the first job, and others that wait and are nearly as long."""
         batch: list[tuple[Job, int]] = []
         first = self._jobs[0]
         shortest = longest = len(first.rows[first.waiting[0]])
+        now = self._clock()
         for job in self._jobs:
             while job.waiting:
                 length = len(job.rows[job.waiting[0]])
@@ -106,10 +145,28 @@ class Batcher:
                 if not tokens.fits(high, low, len(batch) + 1, self._budget):
                     break
                 shortest, longest = low, high
-                batch.append((job, job.waiting.popleft()))
-                job.running += 1
+                batch.append((job, job.take()))
+                job.began = min(job.began, now)
         self._drop_served()
         return batch
+
+    def _sleep(self, job: Job) -> None:
+        """Until the job is done, it is its turn to lead, or it is late."""
+        job.asleep = True
+        until = min(job.deadline, self.end) - self._clock()
+        job.changed.wait(min(LONGEST_SLEEP_SECONDS, max(0.0, until)))
+        job.asleep = False
+
+    def _wake(self, job: Job) -> None:
+        job.asleep = False
+        job.changed.notify()
+
+    def _wake_one(self) -> None:
+        """Somebody must lead the next run, if there is one; not everybody need look for it."""
+        if self._free:
+            sleeper = next((job for job in self._jobs if job.asleep), None)
+            if sleeper is not None:
+                self._wake(sleeper)
 
     def _drop_served(self) -> None:
         """Keep the jobs with rows that wait."""

@@ -1,8 +1,13 @@
-"""What can be wrong with a model directory, in words its owner can act on.
+"""What can be wrong with a model or a request for predictions, in words that can be acted on.
 
 ModelError          the model cannot be served; the message says why and what to do
 |- ArtifactError    what lies in the directory is missing, incomplete or foreign
 |- EngineError      the files are whole, but the engine cannot be opened or answers wrongly
+
+DeadlineError       the model is fine, but these texts cannot be scored in time
+|- TooManyError     not even alone: there are more than the engine can do before the deadline
+|- BusyError        not now: too much waits already, or the server is about to stop
+|- LateError        the deadline has passed; what was left has not been computed
 """
 
 
@@ -16,3 +21,28 @@ class ArtifactError(ModelError):
 
 class EngineError(ModelError):
     """The files are whole, but the engine cannot be opened or answers wrongly."""
+
+
+class DeadlineError(Exception):
+    """The model is fine, but these texts cannot be scored in time."""
+
+
+class TooManyError(DeadlineError):
+    """There are more texts than the engine can do; about `tokens` of theirs would fit."""
+
+    def __init__(self, tokens: float, fitting: int = 0) -> None:
+        super().__init__(f"about {fitting} texts can be scored in time")
+        self.tokens = tokens
+        self.fitting = fitting
+
+
+class BusyError(DeadlineError):
+    """Too much waits already, or the server is about to stop; try again in `seconds`."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class LateError(DeadlineError):
+    """The deadline has passed; what was left has not been computed."""

@@ -1,39 +1,47 @@
-"""Texts in, predictions out; the model behind them is loaded once, by whoever needs it first."""
+"""READ THIS SECOND: texts in; predictions, and what they took, out."""
 
 from __future__ import annotations
 
-import logging
-import threading
+import math
+import time
+from bisect import bisect_right
 from collections.abc import Callable
-from enum import Enum
-from functools import partial
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
-from model_handler import artifacts, cpu, labels, tokens
-from model_handler.batching import Batcher
+from model_handler import artifacts, labels, tokens
 from model_handler.engines import Model
-from model_handler.errors import ModelError
+from model_handler.errors import TooManyError
 from model_handler.limits import Limits
-
-log = logging.getLogger(__name__)
-
-# What a load leaves for later waits for the first prediction, but not longer than this.
-SETTLE_AFTER_SECONDS = 1.0
+from model_handler.loading import Loader, State
 
 
-class State(Enum):
-    """Where a handler stands: cold -> loading -> ready | failed."""
+@dataclass(frozen=True)
+class Usage:
+    """What scoring some texts took: counts, and seconds for each stage."""
 
-    COLD = "cold"
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
+    different: int = 0  # texts, since equal ones are scored once
+    tokens: int = 0  # of those
+    truncated: int = 0  # of those: cut to the model's length
+    queue: float = 0.0  # waiting for the model to load, and for the engine
+    tokenise: float = 0.0
+    infer: float = 0.0
+    cold: bool = False  # nothing had been predicted before
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One prediction for each text, in their order, and what they took."""
+
+    predictions: list[labels.Prediction]
+    usage: Usage
 
 
 class Handler:
     """Serves one model directory from any number of threads.
 
-    `open_model` is a seam for other engines.
+    `open_model` is a seam for other engines; deadlines are told by `clock`.
     """
 
     def __init__(
@@ -41,93 +49,87 @@ class Handler:
         directory: Path,
         limits: Limits | None = None,
         open_model: Callable[[Path, Limits], Model] = artifacts.open_model,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._directory = directory
-        self._limits = limits or Limits()
-        self._open = open_model
-        self._state = State.COLD
-        self._claim = threading.Lock()  # held for the moment in which one thread takes the load
-        self._done = threading.Event()  # set once the state is READY or FAILED
-        self._predicted = threading.Event()  # set once the first prediction is out
-        self._model: Model | None = None
-        self._batcher: Batcher | None = None
-        self._failure: ModelError | None = None
+        self._clock = clock
+        self._loader = Loader(directory, limits or Limits(), open_model, clock)
+        self._end = math.inf
+        self.start = self._loader.start
+        self.wait = self._loader.wait
 
     @property
     def state(self) -> State:
         """Where the load stands."""
-        return self._state
+        return self._loader.state
 
     @property
     def failure(self) -> str | None:
         """Why loading failed; None unless the state is FAILED."""
-        return None if self._failure is None else str(self._failure)
+        return None if self._loader.failure is None else str(self._loader.failure)
 
-    def start(self) -> None:
-        """Start loading in a thread of its own, if nobody has."""
-        threading.Thread(target=self._load, name="load-model", daemon=True).start()
+    @property
+    def engine(self) -> str | None:
+        """The name of the engine; None until the model is loaded."""
+        return None if self._loader.loaded is None else self._loader.loaded.model.name
 
-    def wait(self, seconds: float) -> State:
-        """Wait for a load under way, at most so long, and tell the state."""
-        if self._state is State.LOADING:
-            self._done.wait(seconds)
-        return self._state
+    @property
+    def classes(self) -> tuple[labels.Label, ...]:
+        """All labels of the model; none until it is loaded."""
+        return () if self._loader.loaded is None else self._loader.loaded.model.labels
+
+    @property
+    def load_seconds(self) -> float | None:
+        """How long the load took; None until the model is loaded."""
+        return None if self._loader.loaded is None else self._loader.loaded.seconds
 
     def load(self) -> Model:
         """Load the model or join the load under way; raises ModelError once loading failed."""
-        self._load()
-        self._done.wait()
-        if self._failure is not None or self._model is None:
-            raise self._failure or ModelError("the model is not loaded")
-        return self._model
+        return self._loader.load().model
+
+    def finish_by(self, end: float) -> None:
+        """What is not scored by then, by the clock, is given up: the server is about to stop."""
+        self._end = end
+        if self._loader.loaded is not None:
+            self._loader.loaded.batcher.end = end
 
     def predict(self, texts: list[str]) -> list[labels.Prediction]:
         """Score texts: one prediction for each, in their order. Loads the model if need be."""
-        model = self.load()
+        return self.score(texts).predictions
+
+    def score(self, texts: list[str], deadline: float = math.inf, scores: bool = False) -> Scored:
+        """Score texts by a deadline, and tell what it took; `scores` keeps those of all labels.
+
+        Raises ModelError, or a DeadlineError: TooManyError with the number of texts that fit.
+        """
+        cold, began = not self._loader.used.is_set(), self._clock()
+        loaded = self._loader.load(min(deadline, self._end))
         if not texts:
-            return []
-        assert self._batcher is not None  # made with the model
+            return Scored([], Usage(cold=cold))
+        model, batcher = loaded.model, loaded.batcher
+        batcher.end = self._end  # it may have been set while the model was loading
+        ready = self._clock()
         once = list(dict.fromkeys(texts))  # equal texts are scored once
-        logits = self._batcher.logits(tokens.encode(model.tokenizer, once))
-        found = dict(zip(once, labels.read_off(logits, model.labels), strict=True))
-        self._predicted.set()
-        return [found[text] for text in texts]
-
-    def _load(self) -> None:
-        """Load, unless another thread has begun to."""
-        with self._claim:
-            if self._state is not State.COLD:
-                return
-            self._state = State.LOADING
-        cpu.limit_libraries(self._limits.threads)
-        if self._try(self._open_model):
-            self._state = State.READY
-            # Not a daemon: whoever stops the process at once still gets what settling has to say.
-            settle = partial(self._try, self._settle)
-            threading.Thread(target=settle, name="settle-model", daemon=False).start()
-        self._done.set()
-
-    def _open_model(self) -> None:
-        model = self._open(self._directory, self._limits)
-        threads = self._limits.threads
-        self._batcher = Batcher(model.engine, model.pad_id, tokens.BUDGET * threads, runs=threads)
-        self._model = model
-
-    def _settle(self) -> None:
-        self._predicted.wait(SETTLE_AFTER_SECONDS)
-        if self._model is not None:
-            self._model.engine.settle()
-
-    def _try(self, step: Callable[[], None]) -> bool:
-        """Do a part of loading; a failure becomes the handler's state and goes to the log."""
+        most = batcher.affordable(deadline)
+        encoded = tokens.encode(model.tokenizer, once, most)
+        lengths = list(map(len, encoded.rows))
+        tokenised = self._clock()
         try:
-            step()
-            return True
-        except ModelError as error:
-            self._failure = error
-        except Exception as error:
-            log.exception("the model could not be loaded")
-            self._failure = ModelError(f"the model could not be loaded: {type(error).__name__}")
-        self._state = State.FAILED
-        log.error("model load failed: %s", self._failure)
-        return False
+            if len(lengths) < len(once):
+                raise TooManyError(most)
+            run = batcher.logits(encoded.rows, deadline)
+        except TooManyError as error:
+            fitting = bisect_right(list(accumulate(lengths)), error.tokens)
+            raise TooManyError(error.tokens, texts.index(once[fitting])) from None
+        read = labels.read_off(run.logits, model.labels, scores)
+        found = dict(zip(once, read, strict=True))
+        self._loader.used.set()
+        usage = Usage(
+            different=len(once),
+            tokens=sum(lengths),
+            truncated=encoded.truncated,
+            queue=ready - began + run.queued,
+            tokenise=tokenised - ready,
+            infer=run.computed,
+            cold=cold,
+        )
+        return Scored([found[text] for text in texts], usage)

@@ -14,10 +14,14 @@ Label = int | str
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The likeliest label of one text and its probability, in (0, 1]."""
+    """The likeliest label of one text and its probability, in (0, 1].
+
+    `scores` has the probability of each label, if it was asked for.
+    """
 
     probability: float
     predicted_label: Label
+    scores: dict[Label, float] | None = None
 
 
 def from_id2label(id2label: Mapping[str, object]) -> tuple[Label, ...]:
@@ -36,14 +40,24 @@ def from_id2label(id2label: Mapping[str, object]) -> tuple[Label, ...]:
         return tuple(ordered)
 
 
-def read_off(logits: np.ndarray, labels: Sequence[Label]) -> list[Prediction]:
-    """Softmax logits, float32 (N, L), and take the likeliest of the L labels for each row."""
+def read_off(logits: np.ndarray, labels: Sequence[Label], scores: bool = False) -> list[Prediction]:
+    """Softmax logits, float32 (N, L), and take the likeliest of the L labels for each row.
+
+    `scores`: keep the probabilities of all labels.
+    """
     import numpy as np
 
     exponents = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     best = logits.argmax(axis=1)
     # exp of the row's maximum is 1, so the likeliest class has probability 1 / sum.
     probability = 1.0 / exponents.sum(axis=1)
-    return [
+    found = [
         Prediction(float(p), labels[int(index)]) for p, index in zip(probability, best, strict=True)
+    ]
+    if not scores:
+        return found
+    table = (exponents * probability[:, None]).tolist()
+    return [
+        Prediction(one.probability, one.predicted_label, dict(zip(labels, row, strict=True)))
+        for one, row in zip(found, table, strict=True)
     ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +25,16 @@ CHUNK = 128
 # For the same reason only the beginning of a very long text is looked at: so many characters for
 # each token that is kept. English has four to five.
 CHARACTERS = 40
+# A word longer than so many tokens could be is cut as well.
+LONGEST_WORD = 10 * CHARACTERS
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The rows of texts, in their order, and how many of the texts were cut to fit."""
+
+    rows: list[Row]
+    truncated: int
 
 
 def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Tokenizer:
@@ -32,10 +44,13 @@ def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Token
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
-    """The token ids of each text, in order."""
+def encode(tokenizer: Tokenizer, texts: Sequence[str], most: float = math.inf) -> Encoded:
+    """The token ids of each text; ends early, with fewer rows, once there are more than `most`."""
     rows: list[Row] = []
+    truncated = found = 0
     for start in range(0, len(texts), CHUNK):
+        if found > most:
+            break
         chunk = texts[start : start + CHUNK]
         short = [_beginning(tokenizer, text) for text in chunk]
         encodings = tokenizer.encode_batch_fast(short)
@@ -43,19 +58,22 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
             if len(used) < len(text) and not encoding.overflowing:
                 encoding = tokenizer.encode(text)  # it did need more of the text
             rows.append(array("i", encoding.ids))
-    return rows
+            found += len(rows[-1])
+            truncated += bool(encoding.overflowing)
+    return Encoded(rows, truncated)
 
 
 def _beginning(tokenizer: Tokenizer, text: str) -> str:
     """As much of a very long text as should give all tokens that are kept of it.
 
-    Whole words only, since that is what tokenizers look at; a text without spaces is not cut.
+    Whole words only, since that is what tokenizers look at, unless a word is too long for one.
     """
     cut = tokenizer.truncation
     if cut is None or cut["direction"] != "right":
         return text
-    end = text.find(" ", cut["max_length"] * CHARACTERS)
-    return text if end < 0 else text[:end].rstrip()
+    enough, most = (cut["max_length"] * characters for characters in (CHARACTERS, LONGEST_WORD))
+    end = text.find(" ", enough, most)
+    return text[:most] if end < 0 else text[:end].rstrip()
 
 
 def pad(rows: Sequence[Row], pad_id: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,3 +92,8 @@ def pad(rows: Sequence[Row], pad_id: int) -> tuple[np.ndarray, np.ndarray]:
 def fits(longest: int, shortest: int, count: int, budget: int) -> bool:
     """Whether `count` rows of these lengths may go through the engine in one run."""
     return count == 1 or (longest - shortest <= PADDING and longest * count <= budget)
+
+
+def work(rows: Sequence[Row]) -> int:
+    """What a run of rows costs, in tokens: with padding, and with what any run costs."""
+    return max(map(len, rows)) * len(rows) + PADDING

@@ -1,23 +1,26 @@
-"""READ THIS FIRST: requests in, responses out. GET /ping and POST /invocations.
+"""READ THIS FIRST: requests in, responses out. /ping, /invocations, /execution-parameters.
 
 The contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+and, for Batch Transform, https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
 """
 
 from __future__ import annotations
 
-import logging
+import threading
+from typing import Any
 
-from flask import Flask, Response, request
-from werkzeug import exceptions
+from flask import Flask, Response, g, request
 
-from model_handler import Handler, ModelError, State, limits
-from serve import errors, wire
-from serve.settings import Settings
-
-log = logging.getLogger(__name__)
+from model_handler import Handler, Scored, State, limits
+from serve import errors, faults, negotiation, wire
+from serve.admission import Admission
+from serve.records import Outcome, Record
+from serve.settings import LARGEST_PAYLOAD_MB, Settings
+from serve.telemetry import Account, Telemetry
 
 # The platform waits two seconds for a ping; half of that is left for everything else.
 PING_PATIENCE_SECONDS = 1.0
+MEGABYTE = 1024 * 1024
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -26,9 +29,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     Settings default to the environment's. Raises ModelError if an eager load fails.
     """
     settings = settings or Settings.from_environment()
-    handler = Handler(settings.model_dir, limits.read(settings.cpu_threads, settings.memory_mb))
+    found = limits.read(settings.cpu_threads, settings.memory_mb)
+    handler = Handler(settings.model_dir, found)
+    telemetry = Telemetry(settings, handler)
+    admission = Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE)
+    # JSON is read and written by one thread at a time: several would share the interpreter, and
+    # pings would wait for all of them.
+    interpreter = threading.Lock()
     app = Flask("serve", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_payload_mb * 1024 * 1024
+    app.url_map.merge_slashes = False  # //ping is no path, and is not redirected
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_payload_mb * MEGABYTE
+    app.extensions |= {
+        "handler": handler,
+        "telemetry": telemetry,
+        "deadline": settings.deadline_seconds,
+    }
 
     @app.get("/ping")
     def ping() -> Response:
@@ -39,17 +54,52 @@ def create_app(settings: Settings | None = None) -> Flask:
             raise errors.ModelUnavailable(f"the model is not ready: {state.value}")
         return Response(status=200)
 
+    @app.get("/execution-parameters")
+    def execution_parameters() -> dict[str, Any]:
+        # While one request is computed, the next one is read. All bodies together: 100 MB.
+        most = LARGEST_PAYLOAD_MB // settings.max_payload_mb
+        return {
+            "MaxConcurrentTransforms": min(most, 2 * found.threads),
+            "BatchStrategy": "MULTI_RECORD",
+            "MaxPayloadInMB": settings.max_payload_mb,
+        }
+
     @app.post("/invocations")
     def invocations() -> Response:
-        media_type = _acceptable()
-        body = wire.read(request.get_data(cache=False), request.mimetype)
-        bad = [record for record in body.records if isinstance(record, errors.BadLine)]
-        if bad and not _reports_bad_records(settings):
-            raise errors.bad_lines(bad, len(body.records))
-        outcomes = score(handler, body.records)
-        return Response(wire.write(outcomes, media_type, body.single), content_type=media_type)
+        account: Account = g.account
+        ask = negotiation.read(request)
+        with admission.enter() as entry:
+            with account.stage("read"):
+                data = entry.read(request)
+                account.bytes_in = len(data)
+            with account.stage("parse"), interpreter:
+                body = wire.read(data, ask.media_type)
+            bad = [record for record in body.records if isinstance(record, errors.BadLine)]
+            account.records, account.bad_records = len(body.records), len(bad)
+            if bad and not ask.report and settings.on_bad_record != "report":
+                raise errors.bad_lines(bad, len(body.records))
+            texts = [record.text for record in body.records if isinstance(record, Record)]
+            scored = handler.score(texts, account.began + settings.deadline_seconds, ask.scores)
+            account.scored(scored.usage, scored.predictions)
+            with account.stage("write"), interpreter:
+                answer = wire.write(in_order(body, scored), ask.answer_type, body.single)
+        return Response(answer, content_type=ask.answer_type)
 
-    app.register_error_handler(Exception, _answer)
+    @app.before_request
+    def begin() -> None:
+        if request.path != "/ping":
+            route = str(request.url_rule or "unknown")
+            ids = negotiation.inference_id(request), negotiation.attributes(request)
+            g.account = Account(route, *ids)
+
+    @app.after_request
+    def report(response: Response) -> Response:
+        if (account := g.get("account")) is not None:
+            negotiation.carry(response, account)
+            telemetry.report(account, response.status_code, response.content_length or 0)
+        return response
+
+    app.register_error_handler(Exception, faults.answer)
     if settings.model_load == "eager":
         handler.load()
     elif settings.model_load == "background":
@@ -57,66 +107,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def score(handler: Handler, records: list[wire.Record | errors.BadLine]) -> list[wire.Outcome]:
+def in_order(body: wire.Body, scored: Scored) -> list[Outcome]:
     """One outcome for each record, in order; a bad line is its own outcome."""
-    texts = [record.text for record in records if isinstance(record, wire.Record)]
-    try:
-        predictions = iter(handler.predict(texts))
-    except ModelError as error:
-        raise errors.ModelUnavailable(f"the model could not be loaded: {error}") from error
-    return [next(predictions) if isinstance(record, wire.Record) else record for record in records]
-
-
-def _acceptable() -> str:
-    """The media type to answer in: JSON Lines unless Accept asks for something else on offer."""
-    offered = (*wire.LINE_TYPES, wire.JSON)
-    accept = request.accept_mimetypes
-    chosen = accept.best_match(offered) if accept else wire.JSON_LINES
-    if chosen is None:
-        raise errors.NotAcceptable(f"Accept {accept} is not offered; ask for {', '.join(offered)}")
-    return chosen
-
-
-def _reports_bad_records(settings: Settings) -> bool:
-    """Whether bad lines are answered in place: by the environment or the request's attributes."""
-    attributes = request.headers.get("X-Amzn-SageMaker-Custom-Attributes", "")
-    wishes = {wish.strip() for wish in attributes.split(",")}
-    return settings.on_bad_record == "report" or "on-bad-record=report" in wishes
-
-
-def _answer(error: Exception) -> Response:
-    """Any exception as a JSON answer; what is not a client's fault goes to the log, with an id."""
-    if isinstance(error, exceptions.HTTPException):
-        error = _translate(error)
-    if not isinstance(error, errors.ServeError):
-        import uuid
-
-        identity = uuid.uuid4().hex
-        # Only where it went wrong: a message may quote the text of a record.
-        log.error("internal error %s: %s", identity, _trace(error))
-        error = errors.InternalError(f"internal error {identity}; the log says more under this id")
-    body, status = errors.render(error)
-    return Response(body, status=status, content_type=wire.JSON)
-
-
-def _translate(error: exceptions.HTTPException) -> Exception:
-    """Werkzeug's own errors as ours."""
-    if isinstance(error, exceptions.RequestEntityTooLarge):
-        return errors.PayloadTooLarge(
-            "the body is larger than MAX_PAYLOAD_MB allows; send fewer records in a request"
-        )
-    if isinstance(error, exceptions.NotFound):
-        return errors.NotFound("no such path; POST /invocations or GET /ping")
-    if isinstance(error, exceptions.MethodNotAllowed):
-        return errors.MethodNotAllowed("use POST /invocations or GET /ping")
-    if error.code == 400:
-        return errors.BadRequest("the request is not valid HTTP")
-    return error
-
-
-def _trace(error: Exception) -> str:
-    """Type and stack of an exception, without its message."""
-    import traceback
-
-    stack = "".join(traceback.format_tb(error.__traceback__))
-    return f"{type(error).__name__}\n{stack}"
+    predictions = iter(scored.predictions)
+    return [next(predictions) if isinstance(record, Record) else record for record in body.records]

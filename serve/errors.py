@@ -5,16 +5,23 @@ ServeError
 |- NotFound                 no such path
 |- MethodNotAllowed         the path takes other methods
 |- NotAcceptable            none of the types in Accept is offered
+|- RequestTimeout           the body did not arrive in time
 |- PayloadTooLarge          the body is over MAX_PAYLOAD_MB
-|- UnsupportedMediaType     Content-Type is none that can be read
-|- ModelUnavailable         the model could not be loaded
+|- TooManyRecords           more records than can be scored before the deadline
+|- TargetTooLong            the path is longer than any
+|- UnsupportedMediaType     Content-Type or Content-Encoding is none that can be read
+|- HeadersTooLarge          more or longer headers than are read
 |- InternalError            ours; the log holds the cause under the same id
+|- ModelUnavailable         the model could not be loaded
+|- Overloaded               too much waits; try again after Retry-After seconds
+|- DeadlineExceeded         the records could not be scored before the deadline
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -27,11 +34,17 @@ class BadLine:
 
 
 class ServeError(Exception):
-    """An error a client is told about: a message, and the lines it is about."""
+    """An error a client is told about: a message, the lines it is about, headers to go with it."""
 
-    def __init__(self, message: str, lines: Sequence[BadLine] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        lines: Sequence[BadLine] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.lines = lines
+        self.headers = headers or {}
 
 
 class BadRequest(ServeError):
@@ -50,20 +63,47 @@ class NotAcceptable(ServeError):
     """None of the types in Accept is offered."""
 
 
+class RequestTimeout(ServeError):
+    """The body did not arrive in time."""
+
+
 class PayloadTooLarge(ServeError):
     """The body is over MAX_PAYLOAD_MB."""
 
 
+class TooManyRecords(ServeError):
+    """More records than can be scored before the deadline."""
+
+
+class TargetTooLong(ServeError):
+    """The path is longer than any."""
+
+
 class UnsupportedMediaType(ServeError):
-    """Content-Type is none that can be read."""
+    """Content-Type or Content-Encoding is none that can be read."""
+
+
+class HeadersTooLarge(ServeError):
+    """More or longer headers than are read."""
+
+
+class InternalError(ServeError):
+    """Ours; the log holds the cause under the same id."""
 
 
 class ModelUnavailable(ServeError):
     """The model could not be loaded."""
 
 
-class InternalError(ServeError):
-    """Ours; the log holds the cause under the same id."""
+class Overloaded(ServeError):
+    """Too much waits; try again after Retry-After seconds."""
+
+    def __init__(self, message: str, seconds: float = 1.0) -> None:
+        super().__init__(message, headers={"Retry-After": str(max(1, math.ceil(seconds)))})
+
+
+class DeadlineExceeded(ServeError):
+    """The records could not be scored before the deadline."""
 
 
 STATUS: dict[type[ServeError], tuple[int, str]] = {
@@ -71,26 +111,56 @@ STATUS: dict[type[ServeError], tuple[int, str]] = {
     NotFound: (404, "not_found"),
     MethodNotAllowed: (405, "method_not_allowed"),
     NotAcceptable: (406, "not_acceptable"),
+    RequestTimeout: (408, "request_timeout"),
     PayloadTooLarge: (413, "payload_too_large"),
+    TooManyRecords: (413, "too_many_records"),
+    TargetTooLong: (414, "target_too_long"),
     UnsupportedMediaType: (415, "unsupported_media_type"),
+    HeadersTooLarge: (431, "headers_too_large"),
     InternalError: (500, "internal_error"),
     ModelUnavailable: (503, "model_unavailable"),
+    Overloaded: (503, "overloaded"),
+    DeadlineExceeded: (504, "deadline_exceeded"),
 }
+
+# What InvokeEndpoint passes on of an error, as OriginalMessage:
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+MOST_CHARACTERS = 2048
+# Of these, the message; whoever puts words of a client into it clips them.
+MESSAGE_CHARACTERS = 1000
+QUOTE_CHARACTERS = 100
+
+
+def clip(words: str, most: int = QUOTE_CHARACTERS) -> str:
+    """Words of a client, or a long message, cut to a length that can be passed on."""
+    return words if len(words) <= most else words[: most - 3] + "..."
 
 
 def render(error: ServeError) -> tuple[bytes, int]:
-    """The JSON body and the status of an error."""
+    """The JSON body and the status of an error.
+
+    As many lines as fit are listed; `omitted` counts the rest.
+    """
     status, code = STATUS[type(error)]
-    lines = [{"line": line.number, "error": line.reason} for line in error.lines]
-    body = {"error": str(error), "code": code, "lines": lines}
-    return json.dumps(body).encode() + b"\n", status
+    body = {"error": clip(str(error), MESSAGE_CHARACTERS), "code": code, "lines": []}
+    listed: list[dict[str, object]] = []
+    room = MOST_CHARACTERS - len(json.dumps(body)) - len(', "omitted": 1234567890\n')
+    for line in error.lines:
+        entry = {"line": line.number, "error": line.reason}
+        room -= len(json.dumps(entry)) + len(", ")
+        if room < 0:
+            break
+        listed.append(entry)
+    omitted = len(error.lines) - len(listed)
+    found = {**body, "lines": listed, **({"omitted": omitted} if omitted else {})}
+    return json.dumps(found).encode() + b"\n", status
 
 
 def bad_lines(lines: Sequence[BadLine], total: int) -> BadRequest:
     """One error for all bad lines of a body of `total` records."""
     first = lines[0]
     return BadRequest(
-        f"{len(lines)} of {total} records cannot be read, so none was scored; "
+        f"{len(lines):,} of {total:,} records cannot be read, so none was scored; "
         f"line {first.number}: {first.reason}",
         lines,
     )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from serve import lean
 from serve.settings import Settings
@@ -22,6 +25,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
         self._settings = settings
         super().__init__()
 
+    def run(self) -> None:
+        """Serve until SIGTERM, and then until what is under way is answered."""
+        _Arbiter(self).run()
+
     def load_config(self) -> None:
         """Settings of gunicorn: https://docs.gunicorn.org/en/stable/settings.html"""
         for name, value in self.options().items():
@@ -32,8 +39,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
         return {
             "bind": f"0.0.0.0:{self._settings.port}",
             "workers": 1,
-            "worker_class": "gthread",
-            "threads": 16,
+            "worker_class": "serve.worker.Worker",
+            # Threads are made when they are needed. Some more than invocations can hold, for pings.
+            "threads": self._settings.max_in_flight + 64,
+            "worker_connections": 2048,
             # The only place that is writable everywhere; /dev/shm is missing on serverless.
             "worker_tmp_dir": "/tmp",
             # On by default since 25.1, in a home directory that may not exist.
@@ -58,6 +67,19 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
             level=self._settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
         return create_app(self._settings)
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no type hints
+    """gunicorn's parent process, for which a second SIGTERM counts, too."""
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the worker, and wait for it; who asks again does not want to wait."""
+        signal.signal(signal.SIGTERM, self._leave)
+        super().stop(graceful)
+
+    def _leave(self, *_: object) -> None:
+        self.kill_workers(signal.SIGKILL)
+        os._exit(128 + signal.SIGTERM)
 
 
 # The cyclic collector rests while a process starts, since a start makes objects that stay: in the

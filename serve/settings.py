@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_handler import artifacts
+
+BATCH_DEADLINE_SECONDS = 595
+# MaxPayloadInMB goes up to this:
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html
+LARGEST_PAYLOAD_MB = 100
+# From its first byte to its last a request must arrive in this time; serve/worker.py then stops
+# listening. The platform sends a request that it has received, so only others are ever slow.
+ARRIVAL_SECONDS = 30.0
 
 
 class SettingsError(Exception):
@@ -34,19 +43,36 @@ class Settings:
     cpu_threads: int | None = None
     # MemorySizeInMB of the endpoint configuration; tells the CPU share where no quota is visible.
     memory_mb: int | None = None
-    # Bodies over this are refused unread. The default is the limit of real-time endpoints;
-    # serverless endpoints stop at 4 MB themselves:
+    # Bodies over this are refused unread. The default is the limit of Batch Transform; serverless
+    # endpoints stop at 4 MB themselves:
     # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
+    # Batch Transform tells what a job was given, as SAGEMAKER_MAX_PAYLOAD_IN_MB.
     max_payload_mb: int = 6
+    # Seconds that a request may take. The platform waits 60 on an endpoint, and 600 unless told
+    # otherwise in a Batch Transform job, which sets SAGEMAKER_BATCH:
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
+    deadline_seconds: int = 55
+    # Invocations that may be under way or wait; more are refused, for each holds a thread. Their
+    # bodies together may hold four times MAX_PAYLOAD_MB.
+    max_in_flight: int = 256
     # fail: one bad line refuses the request; report: its answer line is {"error": ...}.
     on_bad_record: str = "fail"
+    # Above info, requests are not logged, and metrics are not either.
     log_level: str = "info"
+    # emf: some log lines are CloudWatch metrics as well, which CloudWatch charges for.
+    metrics: str = "emf"
+    # A dimension of the metrics, for an account with several endpoints; no variable of the
+    # platform tells it.
+    endpoint_name: str = ""
+    # time.monotonic() when the process read its settings, some 40 ms after its start.
+    started: float = field(default_factory=time.monotonic, compare=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read settings from a mapping, os.environ by default; raises SettingsError."""
         read = _Reader(os.environ if environment is None else environment)
         model_dir = read.text("MODEL_DIR")
+        batch = read.text("SAGEMAKER_BATCH").lower() == "true"
         return cls(
             port=read.number("SAGEMAKER_BIND_TO_PORT", 1, 65535) or cls.port,
             model_dir=Path(model_dir) if model_dir else artifacts.default_dir(),
@@ -54,9 +80,16 @@ class Settings:
             ping_ready=read.choice("PING_READY", "live", "strict"),
             cpu_threads=read.number("CPU_THREADS", 1, 1024),
             memory_mb=read.number("MEMORY_SIZE_IN_MB", 128, 1_000_000),
-            max_payload_mb=read.number("MAX_PAYLOAD_MB", 1, 100) or cls.max_payload_mb,
+            max_payload_mb=read.number("MAX_PAYLOAD_MB", 1, 100)
+            or read.batch_payload()
+            or cls.max_payload_mb,
+            deadline_seconds=read.number("DEADLINE_SECONDS", 1, 3600)
+            or (BATCH_DEADLINE_SECONDS if batch else cls.deadline_seconds),
+            max_in_flight=read.number("MAX_IN_FLIGHT", 1, 256) or cls.max_in_flight,
             on_bad_record=read.choice("ON_BAD_RECORD", "fail", "report"),
             log_level=read.choice("LOG_LEVEL", "info", "debug", "warning", "error", "critical"),
+            metrics=read.choice("METRICS", "emf", "off"),
+            endpoint_name=read.text("ENDPOINT_NAME"),
         )
 
 
@@ -72,6 +105,11 @@ class _Reader:
         if value not in (default, *others):
             raise SettingsError(f"{name} is {value!r}; use {', '.join((default, *others))}")
         return value
+
+    def batch_payload(self) -> int | None:
+        """MaxPayloadInMB of a Batch Transform job; 0 there means a stream without an end."""
+        given = self.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", 0, 100)
+        return LARGEST_PAYLOAD_MB if given == 0 else given
 
     def number(self, name: str, least: int, most: int) -> int | None:
         value = self.text(name)

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jsonlines
 
-from model_handler.labels import Prediction
-from serve.errors import BadLine, BadRequest, UnsupportedMediaType
+from serve import csv_lines
+from serve.errors import BadLine, BadRequest, UnsupportedMediaType, clip
+from serve.records import EXPECTED, Outcome, Record, record
 
+CSV = "text/csv"
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
 # The first of these is AWS's name; the others are in use for the same format.
 LINE_TYPES = (JSON_LINES, "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
+OFFERED = (*LINE_TYPES, JSON, CSV)
 
-EXPECTED = 'expected {"features": ["text"]}'
-_TEXT_KEYS = ("features", "text", "inputs")
 _BOM = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One text to score, and the number of its line in the body, counted from 1."""
-
-    number: int
-    text: str
+_GZIP = b"\x1f\x8b\x08"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +32,23 @@ class Body:
     single: bool = False
 
 
-Outcome = Prediction | BadLine
-
-
 def read(body: bytes, media_type: str) -> Body:
     """Read a body of the given media type, "" when none was sent.
 
     Raises UnsupportedMediaType, or BadRequest when there is no record in the body at all.
     """
+    if body.startswith(_GZIP):
+        raise BadRequest("the body is compressed with gzip; send it as it is")
+    body = body.removeprefix(_BOM)
     if media_type in ("", *LINE_TYPES):
         found = Body(_read_lines(body))
     elif media_type == JSON:
         found = _read_json(body)
+    elif media_type == CSV:
+        found = Body(csv_lines.read(_lines(body)))
     else:
         raise UnsupportedMediaType(
-            f"Content-Type {media_type} cannot be read; send {JSON_LINES} or {JSON}"
+            f"Content-Type {clip(media_type)} cannot be read; send {JSON_LINES}, {JSON} or {CSV}"
         )
     if not found.records:
         raise BadRequest(f"the body holds no record; {EXPECTED} on each line")
@@ -60,7 +56,12 @@ def read(body: bytes, media_type: str) -> Body:
 
 
 def write(outcomes: Sequence[Outcome], media_type: str, single: bool) -> bytes:
-    """Write one JSON value for each outcome: lines, or a JSON list, or one object if `single`."""
+    """Write one JSON value for each outcome: lines, or a JSON list, or one object if `single`.
+
+    As CSV: label, probability, then the score of each label if there are any.
+    """
+    if media_type == CSV:
+        return csv_lines.write(outcomes)
     values = list(map(_value, outcomes))
     if media_type == JSON:
         return json.dumps(values[0] if single else values).encode() + b"\n"
@@ -70,63 +71,56 @@ def write(outcomes: Sequence[Outcome], media_type: str, single: bool) -> bytes:
 
 def _read_lines(body: bytes) -> list[Record | BadLine]:
     """JSON Lines: split on b"\\n" alone, since U+2028 and its kin may stand inside a string."""
-    lines = enumerate(body.removeprefix(_BOM).split(b"\n"), 1)
-    numbered = [(number, line) for number, line in lines if line.strip()]
+    numbered = _lines(body)
     # read() goes on behind a bad line, where iterating over the reader would stop.
     reader = jsonlines.Reader((line for _, line in numbered), loads=_loads)
     records: list[Record | BadLine] = []
     for number, _ in numbered:
         try:
-            records.append(_record(number, reader.read(allow_none=True)))
+            records.append(record(number, reader.read(allow_none=True)))
         except jsonlines.InvalidLineError as error:
             records.append(BadLine(number, _reason(error.__cause__)))
     return records
 
 
+def _lines(body: bytes) -> list[tuple[int, bytes]]:
+    """The lines of a body that are not blank, with their numbers, counted from 1."""
+    return [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+
+
 def _read_json(body: bytes) -> Body:
     """One JSON object, or a list of them; a record's number is its place in the list."""
     try:
-        value = _loads(body.removeprefix(_BOM).decode("utf-8"))
+        value = _loads(body.decode())
     except ValueError as error:
         raise BadRequest(f"the body is {_reason(error)}", [BadLine(1, _reason(error))]) from error
     if isinstance(value, list):
-        return Body([_record(number, item) for number, item in enumerate(value, 1)])
-    return Body([_record(1, value)], single=True)
-
-
-def _record(number: int, value: Any) -> Record | BadLine:
-    """A decoded JSON value as a record, or the reason why it is none."""
-    if not isinstance(value, dict):
-        hint = ""
-        if value in _TEXT_KEYS:
-            # The SageMaker SDK's JSONLinesSerializer iterates over a bare dict, by its keys.
-            hint = "; if you use JSONLinesSerializer, pass a list of dicts, not one dict"
-        return BadLine(number, f"{EXPECTED}, not {_kind(value)}{hint}")
-    key = next((key for key in _TEXT_KEYS if key in value), None)
-    if key is None:
-        return BadLine(number, f'no "features" in the object; {EXPECTED}')
-    text = value[key]
-    if isinstance(text, list):
-        if len(text) != 1:
-            return BadLine(number, f'"{key}" holds {len(text)} items, not one text; {EXPECTED}')
-        text = text[0]
-    if not isinstance(text, str):
-        return BadLine(number, f'"{key}" holds {_kind(text)}, not a text; {EXPECTED}')
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        return BadLine(number, f'"{key}" holds half of a surrogate pair, which is no character')
-    return Record(number, text)
-
-
-def _loads(text: str | bytes) -> Any:
-    """Decode JSON strictly: no NaN or Infinity, no nesting beyond the interpreter's stack."""
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        return Body([record(number, item) for number, item in enumerate(value, 1)])
+    return Body([record(1, value)], single=True)
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not allowed")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has the same key twice")
+    return found
+
+
+# Strict: https://www.rfc-editor.org/rfc/rfc8259 leaves duplicate names open, and has no NaN. An
+# integer may be longer than Python likes to convert.
+_DECODER = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_object, parse_int=float)
+
+
+def _loads(text: str | bytes) -> Any:
+    """Decode JSON strictly, with no nesting beyond the interpreter's stack."""
+    try:
+        return _DECODER.decode(text if isinstance(text, str) else text.decode())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _reason(error: BaseException | None) -> str:
@@ -138,19 +132,8 @@ def _reason(error: BaseException | None) -> str:
     return f"not valid JSON: {error}"
 
 
-def _kind(value: Any) -> str:
-    """A JSON value's type, in the words of JSON."""
-    names: Iterable[tuple[type, str]] = (
-        (bool, "a boolean"),
-        (dict, "an object"),
-        (list, "a list"),
-        (str, "a bare string"),
-        (type(None), "null"),
-    )
-    return next((name for kind, name in names if isinstance(value, kind)), "a number")
-
-
 def _value(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, BadLine):
         return {"error": outcome.reason}
-    return {"probability": outcome.probability, "predicted_label": outcome.predicted_label}
+    found = {"probability": outcome.probability, "predicted_label": outcome.predicted_label}
+    return found if outcome.scores is None else {**found, "scores": outcome.scores}

@@ -61,7 +61,7 @@ class OnnxEngine:
 
     def probe(self, tokenizer: Tokenizer) -> None:
         """Score the first probe text; raises EngineError unless the logits are the manifest's."""
-        ids = tokens.encode(tokenizer, self._manifest.probe_texts[:1])
+        ids = tokens.encode(tokenizer, self._manifest.probe_texts[:1]).rows
         batch = tokens.pad(ids, self._manifest.pad_id)
         expected = self._manifest.probe_logits[0]
         self._probe = Probe(*batch, expected, self._manifest.tolerance)

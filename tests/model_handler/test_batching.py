@@ -46,7 +46,7 @@ def batcher(engine: Engine, runs: int = 1) -> Batcher:
 
 def test_answers_come_in_the_order_of_the_rows() -> None:
     rows = [row(1 + place * 37 % 90, place) for place in range(200)]
-    found = batcher(Engine()).logits(rows)
+    found = batcher(Engine()).logits(rows).logits
     assert found[:, 0].tolist() == [sum(ids) for ids in rows]
 
 
@@ -76,10 +76,10 @@ def test_what_waits_when_the_engine_is_free_is_one_run() -> None:
         while len(shared._jobs) < 8:
             pass
         engine.gate.set()
-        assert [other.result(30)[0, 0] for other in others] == [
+        assert [other.result(30).logits[0, 0] for other in others] == [
             sum(row(20, place)) for place in range(8)
         ]
-        assert first.result(30)[0, 0] == sum(row(20))
+        assert first.result(30).logits[0, 0] == sum(row(20))
     assert [len(mask) for mask in engine.runs] == [1, 8]
 
 
@@ -102,7 +102,7 @@ def test_a_run_that_fails_fails_its_requests_and_no_others() -> None:
     shared = batcher(Engine())
     with pytest.raises(ValueError, match="cannot be scored"):
         shared.logits([row(4), row(2, 666)])
-    assert shared.logits([row(4)])[0, 0] == sum(row(4))
+    assert shared.logits([row(4)]).logits[0, 0] == sum(row(4))
 
 
 def test_as_many_runs_as_are_allowed_go_at_a_time() -> None:
@@ -114,6 +114,6 @@ def test_as_many_runs_as_are_allowed_go_at_a_time() -> None:
             pass
         assert shared._free == 0
         engine.gate.set()
-        assert [answer.result(30)[0, 0] for answer in answers] == [
+        assert [answer.result(30).logits[0, 0] for answer in answers] == [
             sum(row(20 * count)) for count in (1, 2, 3)
         ]

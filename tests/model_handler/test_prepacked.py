@@ -155,7 +155,7 @@ found = manifest.read(directory)
 cpu.limit_libraries(1)
 tokenizer = onnx_engine.load_tokenizer(directory, found.max_length)
 session = onnx_engine.open_session(directory / found.graph, Limits())
-for row, logits in zip(tokens.encode(tokenizer, found.probe_texts), found.probe_logits):
+for row, logits in zip(tokens.encode(tokenizer, found.probe_texts).rows, found.probe_logits):
     drift = numpy.abs(onnx_engine.run(session, *tokens.pad([row], found.pad_id))[0] - logits).max()
     assert drift <= found.tolerance, (len(row), drift)
 """

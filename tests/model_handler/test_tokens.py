@@ -17,7 +17,7 @@ def tokenizer() -> Tokenizer:
 
 
 def test_a_text_is_cut_as_the_tokenizer_cuts_it(tokenizer: Tokenizer) -> None:
-    (row,) = tokens.encode(tokenizer, ["word " * 500])
+    (row,) = tokens.encode(tokenizer, ["word " * 500]).rows
     assert len(row) == 128
     assert row[-1] == tokenizer.token_to_id("[SEP]")
 
@@ -34,7 +34,7 @@ def test_a_row_without_tokens_is_a_masked_one() -> None:
 
 
 def test_no_texts_make_no_rows(tokenizer: Tokenizer) -> None:
-    assert tokens.encode(tokenizer, []) == []
+    assert tokens.encode(tokenizer, []).rows == []
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def test_no_texts_make_no_rows(tokenizer: Tokenizer) -> None:
 def test_a_very_long_text_has_the_tokens_of_the_whole_of_it(
     tokenizer: Tokenizer, text: str
 ) -> None:
-    (row,) = tokens.encode(tokenizer, [text])
+    (row,) = tokens.encode(tokenizer, [text]).rows
     assert list(row) == tokenizer.encode(text).ids

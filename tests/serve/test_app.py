@@ -49,10 +49,10 @@ def test_an_eager_model_that_cannot_be_loaded_ends_the_start(tmp_path: Path) -> 
 def test_a_fault_of_ours_is_500_with_an_id_and_no_internals(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_: Handler, texts: list[str]) -> None:
+    def broken(_: Handler, texts: list[str], *_rest: object) -> None:
         raise RuntimeError(f"cannot score {texts}")
 
-    monkeypatch.setattr(Handler, "predict", broken)
+    monkeypatch.setattr(Handler, "score", broken)
     client = create_app(Settings(model_dir=BUNDLED, model_load="lazy")).test_client()
     with caplog.at_level(logging.ERROR):
         answer = client.post("/invocations", data=LINE)

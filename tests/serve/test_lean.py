@@ -30,7 +30,7 @@ SERVING = "app = sys.modules['serve.app'].create_app()\n"
 
 def run(code: str) -> str:
     """What a fresh interpreter prints."""
-    environment = {**os.environ, "MODEL_DIR": str(BUNDLED)}
+    environment = {**os.environ, "MODEL_DIR": str(BUNDLED), "LOG_LEVEL": "warning"}
     found = subprocess.run(
         [sys.executable, "-W", "error", "-c", PATH + code],
         env=environment,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from model_handler import Prediction
 from serve import wire
 from serve.errors import BadLine, BadRequest, UnsupportedMediaType
-from serve.wire import Record
+from serve.records import Outcome, Record
 
 GOOD = b'{"features": ["fine"]}'
 
@@ -116,7 +116,7 @@ def test_json_that_holds_no_record_is_refused(body: bytes) -> None:
 
 
 def test_answers_have_the_keys_of_the_example_in_its_order() -> None:
-    outcomes: list[wire.Outcome] = [Prediction(0.75, -1), BadLine(2, "no")]
+    outcomes: list[Outcome] = [Prediction(0.75, -1), BadLine(2, "no")]
     expected = b'{"probability": 0.75, "predicted_label": -1}\n{"error": "no"}\n'
     assert wire.write(outcomes, wire.JSON_LINES, single=False) == expected
     assert json.loads(wire.write(outcomes, wire.JSON, single=False))[1] == {"error": "no"}

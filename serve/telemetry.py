@@ -1,0 +1,141 @@
+"""What happened to a request in; one line of JSON on stdout, and metrics in it, out.
+
+CloudWatch keeps the lines (Logs Insights reads their fields) and makes metrics of those that have
+an `_aws` member: serve/metrics.py. Lines are written before the answer is sent, since the platform
+may freeze the process right after it. No line holds anything of a record.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from model_handler import Handler, Prediction, Usage
+from serve import metrics, tracing
+from serve.settings import Settings
+
+STAGES = ("read", "parse", "queue", "tokenise", "infer", "write")
+WINDOW_SECONDS = 60.0
+
+
+@dataclass
+class Account:
+    """What is known of one request so far; seconds for each stage."""
+
+    route: str
+    inference_id: str
+    attributes: str
+    request_id: str = field(default_factory=lambda: os.urandom(16).hex())
+    began: float = field(default_factory=time.monotonic)
+    time: float = field(default_factory=time.time)
+    bytes_in: int = 0
+    records: int = 0
+    bad_records: int = 0
+    usage: Usage = field(default_factory=Usage)
+    predictions: Sequence[Prediction] = ()
+    code: str | None = None  # of the error, if it was one
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure a stage."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages[name] = time.monotonic() - began
+
+    def scored(self, usage: Usage, predictions: Sequence[Prediction]) -> None:
+        """Take over what scoring took."""
+        self.usage, self.predictions = usage, predictions
+        self.stages |= {
+            "queue": usage.queue,
+            "tokenise": usage.tokenise,
+            "infer": usage.infer,
+        }
+
+    @property
+    def model_ms(self) -> float:
+        """Milliseconds from texts to predictions."""
+        return round(1000 * (self.usage.tokenise + self.usage.infer), 1)
+
+
+class Telemetry:
+    """Writes the lines; nothing at all when the log level is above info."""
+
+    def __init__(
+        self, settings: Settings, handler: Handler, window: float = WINDOW_SECONDS
+    ) -> None:
+        self._settings = settings
+        self._handler = handler
+        self._window = metrics.Window(window, self._metrics_line)
+        self._on = logging.getLevelName(settings.log_level.upper()) <= logging.INFO
+        self._emf = settings.metrics == "emf"
+        self._first = threading.Lock()  # taken for good by the first prediction
+        self._tracer = tracing.tracer()
+
+    def report(self, account: Account, status: int, size: int) -> None:
+        """A request has been answered, with so many bytes."""
+        total = time.monotonic() - account.began
+        if self._tracer is not None:
+            tracing.record(self._tracer, account, status, total)
+        if not self._on:
+            return
+        if account.predictions and self._first.acquire(blocking=False):
+            self._metrics_line(metrics.start(self._handler, self._settings.started))
+        usage = account.usage
+        labels = Counter(str(found.predicted_label) for found in account.predictions)
+        confidence = sum(found.probability for found in account.predictions)
+        line: dict[str, Any] = {
+            "event": "request",
+            "time": round(account.time, 3),
+            "request_id": account.request_id,
+            "inference_id": account.inference_id,
+            "custom_attributes": account.attributes,
+            "route": account.route,
+            "status": status,
+            "code": account.code,
+            "records": account.records,
+            "bad_records": account.bad_records,
+            "tokens": usage.tokens,
+            "truncated": usage.truncated,
+            "bytes_in": account.bytes_in,
+            "bytes_out": size,
+            **{f"{name}_ms": round(1000 * account.stages.get(name, 0.0), 2) for name in STAGES},
+            "total_ms": round(1000 * total, 2),
+            "cold": usage.cold,
+            "engine": self._handler.engine,
+        }
+        if account.predictions:
+            line["labels"] = labels
+            line["confidence"] = round(confidence / len(account.predictions), 4)
+        if account.predictions and self._emf:
+            line |= self._embed(metrics.request(account.records, usage))
+            self._window.add(labels, confidence, list(map(str, self._handler.classes)))
+        _write(line)
+
+    def close(self) -> None:
+        """Write what has been counted and not written yet."""
+        self._window.close()
+
+    def _metrics_line(self, values: metrics.Values) -> None:
+        if self._on and self._emf:
+            _write({"event": "metrics", "time": round(time.time(), 3), **self._embed(values)})
+
+    def _embed(self, values: metrics.Values) -> dict[str, Any]:
+        return metrics.embed(values, self._settings.endpoint_name)
+
+
+def _write(line: dict[str, Any]) -> None:
+    # One call, so that lines of two threads do not mix.
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()

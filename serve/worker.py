@@ -1,0 +1,118 @@
+"""gunicorn's worker of threads, which slow clients cannot hold up.
+
+What gunicorn leaves open: a client that sends its request byte by byte, or does not read its
+answer, keeps a thread; and an answer to a request that is no HTTP quotes it, in the log as well.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from functools import partial
+from selectors import EVENT_READ
+from typing import Any
+
+from gunicorn.http import errors as http
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from serve.errors import (
+    BadRequest,
+    HeadersTooLarge,
+    InternalError,
+    ServeError,
+    TargetTooLong,
+    render,
+)
+from serve.settings import ARRIVAL_SECONDS
+
+# What SageMaker leaves between SIGTERM and SIGKILL is 30 seconds, of which gunicorn takes 25.
+FINISH_SECONDS = 23.0
+# A stopping worker waits so long on a connection that has sent nothing.
+IDLE_SECONDS = 1.0
+# After the deadline of a request its answer must be read in this time.
+LEAVE_SECONDS = 30.0
+KINDS: dict[type[Exception], type[ServeError]] = {
+    http.LimitRequestLine: TargetTooLong,
+    http.LimitRequestHeaders: HeadersTooLarge,
+}
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
+    """Serves the application of serve/app.py, whose extensions it knows."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.wsgi: Any = None  # until the application is loaded
+        self._begun: dict[socket.socket, float] = {}
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection; it gets a thread once it has sent something."""
+        try:
+            client, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        self.nr_conns += 1
+        connection = TConn(self.cfg, client, address, listener.getsockname())
+        connection.set_timeout()
+        self.pending_conns.append(connection)
+        ready = partial(self.on_pending_socket_readable, connection)
+        self.poller.register(client, EVENT_READ, ready)
+
+    def handle(self, conn: Any) -> Any:
+        """Serve one request; the main thread watches how long it takes."""
+        self._begun[conn.sock] = time.monotonic()
+        try:
+            return super().handle(conn)
+        finally:
+            del self._begun[conn.sock]
+
+    def murder_pending(self) -> None:
+        """Once a second: stop listening to requests that take too long, then drop them."""
+        super().murder_pending()
+        now = time.monotonic()
+        longest = ARRIVAL_SECONDS + self.wsgi.extensions["deadline"] + LEAVE_SECONDS
+        for client, begun in list(self._begun.items()):
+            if now - begun > ARRIVAL_SECONDS:
+                # Harmless to a request that has arrived; its connection ends with the answer.
+                _shut(client, socket.SHUT_RD if now - begun <= longest else socket.SHUT_RDWR)
+
+    def run(self) -> None:
+        """Serve until SIGTERM."""
+        try:
+            super().run()
+        finally:
+            self.wsgi.extensions["telemetry"].close()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: what cannot be finished in time is given up in time to say so."""
+        now = time.monotonic()
+        if self.wsgi is not None:
+            self.wsgi.extensions["handler"].finish_by(now + FINISH_SECONDS)
+        for connection in self.pending_conns:  # nothing was sent on them
+            connection.timeout = min(connection.timeout, now + IDLE_SECONDS)
+        super().handle_exit(sig, frame)
+
+    def handle_error(self, _req: Any, client: socket.socket, _addr: Any, exc: Exception) -> None:
+        """Answer what is no HTTP in the form of every other error, and quote nothing of it."""
+        if not isinstance(exc, http.ParseException):
+            self.log.error("internal error: %s", type(exc).__name__)
+            error: ServeError = InternalError("internal error; the log says more")
+        else:
+            self.log.warning("refused what is not HTTP: %s", type(exc).__name__)
+            kind = KINDS.get(type(exc), BadRequest)
+            error = kind(f"the request is not valid HTTP: {type(exc).__name__}")
+        body, status = render(error)
+        head = (
+            f"HTTP/1.1 {status} {type(error).__name__}\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        try:
+            client.sendall(head.encode() + body)
+        except OSError:
+            self.log.debug("nobody is there to be told")
+
+
+def _shut(client: socket.socket, how: int) -> None:
+    with suppress(OSError):  # it is closed already
+        client.shutdown(how)
