@@ -28,7 +28,7 @@ from serve.settings import ARRIVAL_SECONDS
 
 # What SageMaker leaves between SIGTERM and SIGKILL is 30 seconds, of which gunicorn takes 25.
 FINISH_SECONDS = 23.0
-# A stopping worker waits so long on a connection that has sent nothing.
+# A stopping worker waits so long on a connection that has sent nothing, or half of its headers.
 IDLE_SECONDS = 1.0
 # After the deadline of a request its answer must be read in this time.
 LEAVE_SECONDS = 30.0
@@ -44,7 +44,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.wsgi: Any = None  # until the application is loaded
-        self._begun: dict[socket.socket, float] = {}
+        self._begun: dict[socket.socket, float] = {}  # requests, from their first byte
+        self._heads: set[socket.socket] = set()  # those of which the headers are not all there
 
     def accept(self, listener: socket.socket) -> None:
         """Accept a connection; it gets a thread once it has sent something."""
@@ -61,11 +62,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
 
     def handle(self, conn: Any) -> Any:
         """Serve one request; the main thread watches how long it takes."""
+        self._heads.add(conn.sock)
         self._begun[conn.sock] = time.monotonic()
         try:
             return super().handle(conn)
         finally:
+            self._heads.discard(conn.sock)
             del self._begun[conn.sock]
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Serve a request whose headers have arrived."""
+        self._heads.discard(conn.sock)
+        return super().handle_request(req, conn)
 
     def murder_pending(self) -> None:
         """Once a second: stop listening to requests that take too long, then drop them."""
@@ -73,7 +81,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         now = time.monotonic()
         longest = ARRIVAL_SECONDS + self.wsgi.extensions["deadline"] + LEAVE_SECONDS
         for client, begun in list(self._begun.items()):
-            if now - begun > ARRIVAL_SECONDS:
+            hurry = not self.alive and client in self._heads
+            if now - begun > (IDLE_SECONDS if hurry else ARRIVAL_SECONDS):
                 # Harmless to a request that has arrived; its connection ends with the answer.
                 _shut(client, socket.SHUT_RD if now - begun <= longest else socket.SHUT_RDWR)
 
