@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from array import array
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from model_handler import tokens
+from model_handler import BusyError, LateError, TooManyError, tokens
 from model_handler.batching import Batcher
 from model_handler.tokens import Row
+from tests.clock import Clock
 
 
 class Engine:
@@ -117,3 +119,110 @@ def test_as_many_runs_as_are_allowed_go_at_a_time() -> None:
         assert [answer.result(30).logits[0, 0] for answer in answers] == [
             sum(row(20 * count)) for count in (1, 2, 3)
         ]
+
+
+class Slow(Engine):
+    """Takes a second of the clock for each token, padding and all."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        self.clock.now += ids.size + tokens.PADDING
+        return super().logits(ids, mask)
+
+
+def slow() -> tuple[Batcher, Clock, Slow]:
+    """A batcher on an engine of one token a second, whose pace is known."""
+    clock = Clock()
+    engine = Slow(clock)
+    shared = Batcher(engine, pad_id=0, budget=20, clock=clock)
+    shared.logits([row(10)])
+    engine.runs.clear()
+    return shared, clock, engine
+
+
+def test_what_cannot_be_done_in_time_is_refused_before_it_is_begun() -> None:
+    shared, clock, engine = slow()
+    with pytest.raises(TooManyError) as caught:
+        shared.logits([row(10)] * 20, clock.now + 100)
+    assert caught.value.tokens == pytest.approx(100)
+    assert engine.runs == []
+
+
+def test_a_deadline_that_passes_ends_the_computing() -> None:
+    clock = Clock()
+    engine = Slow(clock)
+    shared = Batcher(engine, pad_id=0, budget=20, clock=clock)
+    shared.end = clock.now + 20
+    with pytest.raises(BusyError, match="stops"):
+        shared.logits([row(10)] * 4)  # as the server stops
+    shared.end = float("inf")
+    clock.now += 100
+    runs = len(engine.runs)
+    with pytest.raises(LateError):
+        shared.logits([row(10)], clock.now)
+    assert len(engine.runs) == runs
+    assert shared.logits([row(10)]).logits[0, 0] == sum(row(10))
+
+
+def test_a_first_request_that_is_too_large_is_refused_once_the_pace_is_known() -> None:
+    clock = Clock()
+    shared = Batcher(Slow(clock), pad_id=0, budget=20, clock=clock)
+    with pytest.raises(TooManyError) as caught:
+        shared.logits([row(10)] * 100, clock.now + 200)
+    # Two rows took 28 seconds; at that pace 123 more tokens fit in the 172 that are left.
+    assert caught.value.tokens == pytest.approx(20 + 172)
+
+
+def test_a_crowd_is_refused_what_would_be_late_because_of_it() -> None:
+    clock = Clock()
+    engine = Slow(clock)
+    shared = Batcher(engine, pad_id=0, budget=10, clock=clock)
+    shared.logits([row(10)])
+    engine.gate.clear()
+    engine.entered.clear()
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(shared.logits, [row(10, place)] * 4) for place in range(2)]
+        assert engine.entered.wait(30)
+        while len(shared._jobs) < 2:
+            pass
+        with pytest.raises(BusyError, match="wait") as caught:
+            shared.logits([row(10)] * 4, clock.now + 60)
+        assert caught.value.seconds > 0
+        # A small one has its turn soon enough: of the large only as much comes first.
+        small = pool.submit(shared.logits, [row(10)], clock.now + 60)
+        engine.gate.set()
+        assert len(small.result(30).logits) == 1
+        assert [len(large.result(30).logits) for large in waiting] == [4, 4]
+
+
+def test_a_request_that_gives_up_leaves_the_others_served() -> None:
+    engine = Engine(open_gate=False)
+    shared = batcher(engine)
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(shared.logits, [row(20)])
+        assert engine.entered.wait(30)
+        late = pool.submit(shared.logits, [row(20)], time.monotonic() + 0.05)
+        patient = pool.submit(shared.logits, [row(20, 3)])
+        with pytest.raises(LateError):
+            late.result(30)
+        engine.gate.set()
+        assert patient.result(30).logits[0, 0] == sum(row(20, 3))
+        first.result(30)
+    assert sum(map(len, engine.runs)) == 2
+
+
+def test_seconds_of_waiting_and_of_computing_are_told_apart() -> None:
+    shared, _, _ = slow()
+    run = shared.logits([row(10), row(10)])
+    assert (run.queued, run.computed) == (0, 28)
+
+
+def test_a_crowd_on_several_runs_gets_every_answer() -> None:
+    shared = batcher(Engine(), runs=3)
+    with ThreadPoolExecutor(32) as pool:
+        rows = [[row(1 + (place * 7 + n) % 90, place) for n in range(5)] for place in range(300)]
+        for asked, found in zip(rows, pool.map(shared.logits, rows), strict=True):
+            assert found.logits[:, 0].tolist() == [sum(ids) for ids in asked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_handler import Handler, Limits, ModelError, State, artifacts
+from model_handler import (
+    BusyError,
+    Handler,
+    LateError,
+    Limits,
+    ModelError,
+    State,
+    TooManyError,
+    artifacts,
+    tokens,
+)
 from model_handler.engines import Engine, Model
+from tests.clock import Clock
 from tests.conftest import BUNDLED
 
 
@@ -107,3 +119,73 @@ def test_equal_texts_are_scored_once() -> None:
 
 def test_no_texts_give_no_predictions() -> None:
     assert Handler(BUNDLED).predict([]) == []
+
+
+def test_what_scoring_took_is_told() -> None:
+    handler = Handler(BUNDLED)
+    texts = ["fine", "fine", "It broke at once. " * 200]
+    first, second = handler.score(texts), handler.score(texts)
+    assert (first.usage.cold, second.usage.cold) == (True, False)
+    assert (second.usage.different, second.usage.truncated) == (2, 1)
+    assert second.usage.tokens == 3 + 128
+    assert second.usage.infer > second.usage.queue
+    assert first.usage.queue >= (handler.load_seconds or 99)
+    assert handler.engine == "onnxruntime"
+
+
+def test_scores_of_all_labels_are_given_when_asked_for() -> None:
+    handler = Handler(BUNDLED)
+    (plain,), (full,) = (handler.score(["fine"], scores=wish).predictions for wish in (False, True))
+    assert plain.scores is None
+    assert full.scores is not None
+    assert list(full.scores) == list(handler.classes) == [-1, 0, 1]
+    assert sum(full.scores.values()) == pytest.approx(1)
+    assert max(full.scores.values()) == full.probability == full.scores[full.predicted_label]
+
+
+def test_more_than_can_be_scored_in_time_is_refused_with_the_number_that_can() -> None:
+    clock = Clock()
+
+    def open_slow(directory: Path, limits: Limits) -> Model:
+        model = artifacts.open_model(directory, limits)
+        run = model.engine.logits
+
+        def logits(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            clock.now += 0.01 * (ids.size + tokens.PADDING)  # a hundred tokens a second
+            return run(ids, mask)
+
+        model.engine.logits = logits  # type: ignore[method-assign]  # slower by the clock
+        return model
+
+    handler = Handler(BUNDLED, open_model=open_slow, clock=clock)
+    handler.predict([f"number {place}" for place in range(30)])  # the pace is known now
+    texts = [f"number {place} did not fit" for place in range(500)]
+    with pytest.raises(TooManyError) as caught:
+        handler.score(texts, clock.now + 10)
+    fitting = caught.value.fitting
+    assert 100 < fitting < 200
+    assert len(handler.score(texts[: fitting * 9 // 10], clock.now + 10).predictions) > 90
+    # Equal texts cost nothing, and the number is one of records.
+    with pytest.raises(TooManyError) as caught:
+        handler.score([texts[0]] * 1000 + texts, clock.now + 10)
+    assert 1100 < caught.value.fitting < 1200
+
+
+def test_who_waits_for_a_load_does_not_wait_for_ever() -> None:
+    gate = Gate()
+    handler = Handler(BUNDLED, open_model=gate)
+    handler.start()
+    while handler.state is State.COLD:
+        pass
+    with pytest.raises(LateError, match="still loading"):
+        handler.score(["fine"], time.monotonic() + 0.05)
+    gate.opened.set()
+    assert len(handler.predict(["fine"])) == 1
+
+
+def test_a_server_that_stops_gives_up_what_it_cannot_finish() -> None:
+    handler = Handler(BUNDLED)
+    handler.load()
+    handler.finish_by(time.monotonic())
+    with pytest.raises(BusyError, match="stops"):
+        handler.predict(["fine"])
