@@ -60,9 +60,8 @@ def _answer_type(request: Request) -> str:
     """What Accept likes best; where it has no wish, CSV for CSV and else JSON Lines."""
     usual = wire.CSV if request.mimetype == wire.CSV else wire.JSON_LINES
     # Without parameters: `application/json; charset=utf-8` means what we offer.
-    accept = MIMEAccept(
-        [(kind.partition(";")[0].rstrip(), quality) for kind, quality in request.accept_mimetypes]
-    )
+    kinds = [(kind.partition(";")[0].strip(), best) for kind, best in request.accept_mimetypes]
+    accept = MIMEAccept([(kind, best) for kind, best in kinds if kind])
     if not accept:
         return usual
     # The first of the best, so the usual type leads.

@@ -54,3 +54,26 @@ def test_a_very_long_text_has_the_tokens_of_the_whole_of_it(
 ) -> None:
     (row,) = tokens.encode(tokenizer, [text]).rows
     assert list(row) == tokenizer.encode(text).ids
+
+
+def test_encoding_ends_once_there_are_more_tokens_than_can_be_used(tokenizer: Tokenizer) -> None:
+    texts = ["one two three"] * 10_000
+    found = tokens.encode(tokenizer, texts, most=1000)
+    assert sum(map(len, found.rows)) > 1000
+    assert len(found.rows) <= 1000 / 5 + tokens.CHUNK
+
+
+def test_texts_that_are_cut_are_counted(tokenizer: Tokenizer) -> None:
+    assert tokens.encode(tokenizer, ["short", "word " * 500, "a " * 9000, "x"]).truncated == 2
+
+
+def test_a_word_of_six_megabytes_costs_no_more_than_a_long_one() -> None:
+    """Byte pairs of a single word take memory by its length, and only 128 tokens are kept."""
+    from tokenizers import models, pre_tokenizers
+
+    pairs = Tokenizer(models.BPE({"a": 0, "aa": 1, "aaa": 2}, [("a", "a"), ("aa", "a")]))
+    pairs.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokens.prepare(pairs, 128)
+    long, longer = (tokens.encode(pairs, ["a" * size]).rows[0] for size in (60_000, 6_000_000))
+    assert len(long) == 128
+    assert long == longer

@@ -24,6 +24,10 @@ def test_every_variable_is_read() -> None:
         "MAX_PAYLOAD_MB": "25",
         "ON_BAD_RECORD": "report",
         "LOG_LEVEL": "DEBUG",
+        "DEADLINE_SECONDS": "20",
+        "MAX_IN_FLIGHT": "8",
+        "METRICS": "off",
+        "ENDPOINT_NAME": "reviews",
     }
     assert Settings.from_environment(environment) == Settings(
         port=9000,
@@ -35,7 +39,29 @@ def test_every_variable_is_read() -> None:
         max_payload_mb=25,
         on_bad_record="report",
         log_level="debug",
+        deadline_seconds=20,
+        max_in_flight=8,
+        metrics="off",
+        endpoint_name="reviews",
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "payload", "deadline"),
+    [
+        ({}, 6, 55),
+        ({"SAGEMAKER_BATCH": "true"}, 6, 595),
+        ({"SAGEMAKER_BATCH": "True", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "25"}, 25, 595),
+        ({"SAGEMAKER_BATCH": "true", "SAGEMAKER_MAX_PAYLOAD_IN_MB": "0"}, 100, 595),
+        ({"SAGEMAKER_BATCH": "true", "DEADLINE_SECONDS": "3000", "MAX_PAYLOAD_MB": "9"}, 9, 3000),
+        ({"SAGEMAKER_BATCH": "false"}, 6, 55),
+    ],
+)
+def test_batch_transform_has_more_time_and_says_how_large_its_bodies_are(
+    given: dict[str, str], payload: int, deadline: int
+) -> None:
+    found = Settings.from_environment(given)
+    assert (found.max_payload_mb, found.deadline_seconds) == (payload, deadline)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +73,9 @@ def test_every_variable_is_read() -> None:
         ("PING_READY", "yes", "live, strict"),
         ("CPU_THREADS", "0", "from 1"),
         ("ON_BAD_RECORD", "skip", "fail, report"),
+        ("DEADLINE_SECONDS", "0", "from 1 to 3600"),
+        ("MAX_IN_FLIGHT", "1e3", "from 1 to 256"),
+        ("METRICS", "prometheus", "emf, off"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_those_that_can(

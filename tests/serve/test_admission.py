@@ -1,0 +1,45 @@
+"""Who gets in, and how much they bring."""
+
+from __future__ import annotations
+
+import pytest
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
+
+from serve.admission import Admission
+from serve.errors import Overloaded
+
+
+def request(size: int) -> Request:
+    return EnvironBuilder(method="POST", data=b"x" * size).get_request()
+
+
+def test_one_too_many_is_refused_and_a_place_that_is_left_is_given_again() -> None:
+    admission = Admission(requests=2, payload=100)
+    with admission.enter(), admission.enter():
+        with pytest.raises(Overloaded) as caught, admission.enter():
+            pass
+        assert caught.value.headers == {"Retry-After": "1"}
+    with admission.enter(), admission.enter():
+        pass
+
+
+def test_bodies_may_be_four_of_the_largest_together() -> None:
+    admission = Admission(requests=9, payload=100)
+    with admission.enter() as first, admission.enter() as second:
+        assert first.read(request(300)) == b"x" * 300
+        with pytest.raises(Overloaded):
+            second.read(request(101))
+        with admission.enter() as third:
+            assert len(third.read(request(100))) == 100
+    with admission.enter() as entry:
+        assert len(entry.read(request(400))) == 400
+
+
+def test_a_failure_gives_the_place_back() -> None:
+    admission = Admission(requests=1, payload=100)
+    for _ in range(3):
+        with pytest.raises(Overloaded), admission.enter() as entry:
+            entry.read(request(401))
+    with admission.enter() as entry:
+        assert len(entry.read(request(400))) == 400
