@@ -58,8 +58,7 @@ class Batcher:
         """Score rows, N > 0; raises what the engine raises, or a DeadlineError."""
         import numpy as np
 
-        entered = self._clock()
-        job = Job(rows, deadline, self._lock)
+        job = Job(rows, self._clock(), deadline, self._lock)
         with self._lock:
             self._jobs.append(job)
             try:
@@ -77,7 +76,7 @@ class Batcher:
             raise job.failure
         began = min(job.began, self._clock())
         answers = np.stack([job.answers[place] for place in range(len(rows))])
-        return Run(answers, began - entered, self._clock() - began)
+        return Run(answers, began - job.entered, self._clock() - began)
 
     def _check(self, job: Job) -> None:
         """Raise a DeadlineError if the job is late or, by the pace, will be."""
@@ -90,13 +89,14 @@ class Batcher:
         if rate is None or job.admitted:
             return
         job.admitted = True
-        affordable = rate * (job.deadline - now)
-        if job.tokens > affordable:
-            raise TooManyError(affordable + sum(map(len, job.rows)) - job.tokens)
+        alone = rate * (job.deadline - job.entered)
+        if job.size > alone:
+            raise TooManyError(alone)
         # Jobs take turns, so of a larger one only as much comes first as this one has itself.
         ahead = sum(min(other.tokens, job.tokens) for other in self._jobs if other is not job)
-        if job.tokens + ahead > affordable:
-            raise BusyError("too many texts wait", (job.tokens + ahead - affordable) / rate)
+        late = (job.tokens + ahead) / rate - (job.deadline - now)
+        if late > 0:
+            raise BusyError("too many texts wait", late)
 
     def _lead(self) -> None:
         """Run one batch, without the lock; the caller holds it."""

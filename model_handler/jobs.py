@@ -27,11 +27,14 @@ class Run:
 class Job:
     """The rows of one request: which of them wait, shortest first, and the answers so far."""
 
-    def __init__(self, rows: Sequence[Row], deadline: float, lock: threading.Lock) -> None:
+    def __init__(
+        self, rows: Sequence[Row], entered: float, deadline: float, lock: threading.Lock
+    ) -> None:
         self.rows = rows
+        self.entered = entered
         self.deadline = deadline
         self.waiting = deque(sorted(range(len(rows)), key=lambda place: len(rows[place])))
-        self.tokens = sum(map(len, rows))  # of rows that wait
+        self.size = self.tokens = sum(map(len, rows))  # of all rows, of rows that wait
         self.answers: dict[int, np.ndarray] = {}
         self.running = 0
         self.failure: Exception | None = None

@@ -42,7 +42,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
             "worker_class": "serve.worker.Worker",
             # Threads are made when they are needed. Some more than invocations can hold, for pings.
             "threads": self._settings.max_in_flight + 64,
-            "worker_connections": 2048,
+            # Files that a process may have open, where the engine says nothing else, are 1,024:
+            # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+            "worker_connections": 768,
             # The only place that is writable everywhere; /dev/shm is missing on serverless.
             "worker_tmp_dir": "/tmp",
             # On by default since 25.1, in a home directory that may not exist.

@@ -47,18 +47,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         self._begun: dict[socket.socket, float] = {}  # requests, from their first byte
         self._heads: set[socket.socket] = set()  # those of which the headers are not all there
 
-    def accept(self, listener: socket.socket) -> None:
-        """Accept a connection; it gets a thread once it has sent something."""
+    def accept(self, listener: socket.socket) -> bool:
+        """Accept a connection, if one waits; it gets a thread once it has sent something."""
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
-            return
+            return False
         self.nr_conns += 1
         connection = TConn(self.cfg, client, address, listener.getsockname())
         connection.set_timeout()
         self.pending_conns.append(connection)
         ready = partial(self.on_pending_socket_readable, connection)
         self.poller.register(client, EVENT_READ, ready)
+        return True
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin or end accepting; at the end of all, whoever has come by then is let in."""
+        super().set_accept_enabled(enabled)
+        if self.alive or enabled:
+            return
+        while self.sockets:
+            listener = self.sockets.pop()
+            while self.accept(listener):
+                pass
+            listener.close()
+        for connection in self.pending_conns:  # nothing has come from them yet
+            connection.timeout = min(connection.timeout, time.monotonic() + IDLE_SECONDS)
 
     def handle(self, conn: Any) -> Any:
         """Serve one request; the main thread watches how long it takes."""
@@ -95,11 +109,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: what cannot be finished in time is given up in time to say so."""
-        now = time.monotonic()
         if self.wsgi is not None:
-            self.wsgi.extensions["handler"].finish_by(now + FINISH_SECONDS)
-        for connection in self.pending_conns:  # nothing was sent on them
-            connection.timeout = min(connection.timeout, now + IDLE_SECONDS)
+            self.wsgi.extensions["handler"].finish_by(time.monotonic() + FINISH_SECONDS)
         super().handle_exit(sig, frame)
 
     def handle_error(self, _req: Any, client: socket.socket, _addr: Any, exc: Exception) -> None:
