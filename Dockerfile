@@ -33,6 +33,8 @@ RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/venv
 # Settings of pip; an empty one counts as unset.
 ARG PIP_INDEX_URL=
 ARG PIP_NO_INDEX=
+# Extras of the project to install as well: EXTRAS=otel sends OpenTelemetry spans.
+ARG EXTRAS=
 # Byte code is checked against nothing (unchecked-hash): what is in the image stays as it is, and
 # times that a copy or a registry changes cannot make every cold start compile again.
 ENV COMPILE="/opt/venv/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash" \
@@ -45,7 +47,7 @@ ENV COMPILE="/opt/venv/bin/python3 -m compileall -q -j 0 --invalidation-mode unc
     PIP_ROOT_USER_ACTION=ignore
 RUN --mount=type=bind,from=sources,target=/sources \
     --mount=type=cache,target=/root/.cache/pip,sharing=locked \
-    python3 -c 'import tomllib; project = tomllib.load(open("/sources/pyproject.toml", "rb"))["project"]; print(*project["dependencies"], sep="\n")' >/tmp/requirements.txt \
+    python3 -c 'import sys, tomllib; project = tomllib.load(open("/sources/pyproject.toml", "rb"))["project"]; print(*project["dependencies"], *(name for extra in sys.argv[1:] for name in project["optional-dependencies"][extra]), sep="\n")' $EXTRAS >/tmp/requirements.txt \
     && /opt/pip/bin/pip install --no-compile -r /tmp/requirements.txt \
     # onnxruntime ships its library a second time, for programs in C.
     && rm /opt/venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
