@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
 from serve.errors import BadRequest, Overloaded, RequestTimeout
@@ -60,7 +61,8 @@ class Entry:
     def read(self, request: Request) -> bytes:
         """The body; raises Overloaded, RequestTimeout, BadRequest."""
         began = time.monotonic()
-        self._grow(request.content_length or 0)
+        announced = request.content_length or 0
+        self._grow(announced)
         pieces: list[bytes] = []
         length = 0
         try:
@@ -68,13 +70,15 @@ class Entry:
                 pieces.append(piece)
                 length += len(piece)
                 self._grow(length)  # without a Content-Length it is only known now
-        except ClientDisconnected:
-            if time.monotonic() - began >= ARRIVAL_SECONDS / 2:
-                raise RequestTimeout(
-                    f"the body did not arrive in {ARRIVAL_SECONDS:.0f} seconds"
-                ) from None
-            raise BadRequest("the connection ended before the body did") from None
-        return b"".join(pieces)
+            if length >= announced:
+                return b"".join(pieces)
+        except ParseException as error:  # of a chunk
+            raise BadRequest(f"the body is not valid HTTP: {type(error).__name__}") from None
+        except (ClientDisconnected, OSError):
+            pass
+        if time.monotonic() - began >= ARRIVAL_SECONDS / 2:
+            raise RequestTimeout(f"the body did not arrive in {ARRIVAL_SECONDS:.0f} seconds")
+        raise BadRequest("the connection ended before the body did")
 
     def _grow(self, size: int) -> None:
         if size > self.size:

@@ -1,0 +1,85 @@
+"""Clients that are too slow, at a server whose patience is a second instead of thirty."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import BLOG, BUNDLED, lines
+from tests.contract import targets
+
+IMPATIENT = """
+from serve import settings
+settings.ARRIVAL_SECONDS = 1.0
+from serve import worker
+worker.LEAVE_SECONDS = 1.0
+from serve.__main__ import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[targets.OverHttp]:
+    found = targets.OverHttp(targets.free_port())
+    own = {
+        "MODEL_DIR": str(BUNDLED),
+        "SAGEMAKER_BIND_TO_PORT": str(found.port),
+        "DEADLINE_SECONDS": "1",
+    }
+    process = subprocess.Popen([sys.executable, "-c", IMPATIENT], env={**os.environ, **own})
+    try:
+        found.wait(process)
+        yield found
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+@pytest.fixture
+def client(server: targets.OverHttp) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as found:
+        yield found
+
+
+def everything(client: socket.socket) -> bytes:
+    """All that the server says until it hangs up."""
+    found = b""
+    while piece := client.recv(65536):
+        found += piece
+    return found
+
+
+def test_a_body_that_does_not_arrive_is_408(client: socket.socket) -> None:
+    client.sendall(b'POST /invocations HTTP/1.1\r\nHost: me\r\nContent-Length: 99\r\n\r\n{"text"')
+    head, _, body = everything(client).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408")
+    assert json.loads(body)["code"] == "request_timeout"
+
+
+def test_headers_that_do_not_arrive_end_the_connection(client: socket.socket) -> None:
+    client.sendall(b"POST /invocations HTTP/1.1\r\nHost: me\r\n")
+    assert everything(client) == b""
+
+
+def test_an_answer_that_is_not_read_does_not_hold_a_thread(
+    server: targets.OverHttp, client: socket.socket
+) -> None:
+    body = b'{"text": "good"}\n' * 300_000  # equal texts: an answer of 17 MB, at once
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    head = f"POST /invocations HTTP/1.1\r\nHost: me\r\nContent-Length: {len(body)}\r\n\r\n"
+    client.sendall(head.encode() + body)
+    client.recv(1)
+    assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
+    # The fixture's end proves the rest: a thread that could not leave would hold up the stop.
+
+
+def test_a_client_that_leaves_is_not_waited_for(server: targets.OverHttp) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"POST /invocations HTTP/1.1\r\nHost: me\r\nContent-Length: 99\r\n\r\n{")
+    assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
