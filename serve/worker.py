@@ -32,6 +32,9 @@ FINISH_SECONDS = 23.0
 IDLE_SECONDS = 1.0
 # After the deadline of a request its answer must be read in this time.
 LEAVE_SECONDS = 30.0
+# A connection that is about to be closed is kept open so long for what its client still sends.
+PART_SECONDS = 2.0
+PIECE = 65536
 KINDS: dict[type[Exception], type[ServeError]] = {
     http.LimitRequestLine: TargetTooLong,
     http.LimitRequestHeaders: HeadersTooLarge,
@@ -79,7 +82,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         self._heads.add(conn.sock)
         self._begun[conn.sock] = time.monotonic()
         try:
-            return super().handle(conn)
+            served = super().handle(conn)
+            if served is False:
+                _part(conn.sock)
+            return served
         finally:
             self._heads.discard(conn.sock)
             del self._begun[conn.sock]
@@ -131,6 +137,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             client.sendall(head.encode() + body)
         except OSError:
             self.log.debug("nobody is there to be told")
+
+
+def _part(client: socket.socket) -> None:
+    """Wait for a client to have read its answer; gunicorn would do so in its main thread.
+
+    https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+    """
+    deadline = time.monotonic() + PART_SECONDS
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(PART_SECONDS)
+        while time.monotonic() < deadline and client.recv(PIECE):
+            pass
+    _shut(client, socket.SHUT_RDWR)
 
 
 def _shut(client: socket.socket, how: int) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -83,3 +84,17 @@ def test_a_client_that_leaves_is_not_waited_for(server: targets.OverHttp) -> Non
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(b"POST /invocations HTTP/1.1\r\nHost: me\r\nContent-Length: 99\r\n\r\n{")
     assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
+
+
+def test_clients_that_do_not_hang_up_hold_up_nobody(server: targets.OverHttp) -> None:
+    request = b"GET /ping HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
+    clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+    for client in clients:
+        client.sendall(request)
+    for client in clients:
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+    began = time.monotonic()
+    assert server.request("GET", "/ping").status == 200
+    assert time.monotonic() - began < 1.5
+    for client in clients:
+        client.close()
