@@ -6,6 +6,10 @@
 # Packages come from the package index. If there is a folder wheelhouse/, its wheels are taken
 # as well; with --build-arg PIP_NO_INDEX=1 nothing else is. Needs BuildKit.
 
+# What the target `sbom` lists: a target of this file, or the tag of an image that was built.
+ARG IMAGE=full
+
+
 FROM debian:bookworm-slim AS python
 # The caches keep what apt fetches out of the image; the base image's docker-clean would empty
 # them: https://docs.docker.com/reference/dockerfile/#run---mounttypecache
@@ -140,3 +144,27 @@ LABEL org.opencontainers.image.title=sagemaker-serverless-sentiment \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$REVISION \
       org.opencontainers.image.source=$SOURCE
+
+
+# A list of what is in an image, from a look into it. The tools come from outside, so that no image
+# holds them; requirements/sbom.py says what the list is.
+FROM packages AS sbom-tools
+RUN --mount=type=bind,from=sources,target=/sources \
+    --mount=type=cache,target=/root/.cache/pip,sharing=locked \
+    python3 -m venv --without-pip /opt/sbom \
+    && PIP_PYTHON=/opt/sbom/bin/python3 /opt/pip/bin/pip install cyclonedx-bom
+COPY requirements/sbom.py /opt/sbom/
+
+
+FROM ${IMAGE} AS inspected
+COPY --from=sbom-tools /opt/sbom /opt/sbom
+ARG NAME= VERSION=
+RUN /opt/sbom/bin/python3 /opt/sbom/sbom.py "$NAME" "$VERSION" >/tmp/sbom.cdx.json
+
+
+FROM scratch AS sbom
+COPY --from=inspected /tmp/sbom.cdx.json /
+
+
+# What `docker build .` builds.
+FROM full

@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
-# Build the image, try it as a serverless endpoint runs it, push it to Amazon ECR.
+# Build the image, try it as a serverless endpoint runs it, list what is in it, push it to ECR.
 set -euo pipefail
 
 usage() {
   cat <<'EOF'
-usage: ./build.sh [build|smoke|push|all] [--target full|slim] [--tag NAME[:TAG]] [--platform P]
+usage: ./build.sh [build|smoke|sbom|audit|push|all] [--target full|slim] [--tag NAME[:TAG]]
+                  [--platform P]
 
   build   build the image and check its size (the default)
   smoke   run the image under the limits of a serverless endpoint and post three records
+  sbom    list the packages in the image, Python's and Debian's, in sbom-TARGET.cdx.json (CycloneDX)
+  audit   the same, and look its Python packages up in a database of vulnerabilities with pip-audit;
+          exits with 2 if any is vulnerable, with 3 if the database cannot be asked
   push    push the image to Amazon ECR, tagged with its version and git revision
-  all     build, smoke, push
+  all     build, smoke, sbom, push
 
   --target    full: any Hugging Face checkpoint, with torch (the default); slim: packed models only
   --tag       name of the local image (default: sagemaker-serverless-sentiment:VERSION-TARGET)
   --platform  passed to docker build, e.g. linux/amd64
 
 environment
+  AUDIT_ARGS         more options of pip-audit, e.g. "--vulnerability-service osv --ignore-vuln ID"
   AWS_REGION         where to push to (else AWS_DEFAULT_REGION, else the AWS CLI's configuration)
   DOCKER             the docker client (default: docker)
   DOCKER_BUILD_ARGS  more options of docker build, e.g. "--network host --build-arg TORCH_INDEX="
@@ -37,7 +42,7 @@ command=build target=full tag='' platform=''
 
 while (($#)); do
   case $1 in
-    build | smoke | push | all) command=$1 && shift ;;
+    build | smoke | sbom | audit | push | all) command=$1 && shift ;;
     --target | --tag | --platform)
       (($# > 1)) || fail "$1 needs a value"
       printf -v "${1#--}" %s "$2"
@@ -51,10 +56,10 @@ done
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
 revision=$(git describe --always --abbrev=12 --exclude '*' --dirty 2>/dev/null || echo unknown)
 tag=${tag:-$NAME:$version-$target}
+readonly sbom_file=sbom-$target.cdx.json
 
-build() {
-  local options=(--target "$target" --tag "$tag" --build-arg "VERSION=$version"
-    --build-arg "REVISION=$revision" --build-arg "SOURCE=${SOURCE_URL:-}")
+docker_build() {
+  local options=(--build-arg "VERSION=$version")
   if [[ $platform ]]; then options+=(--platform "$platform"); fi
   # Split at spaces on purpose: it holds several options.
   # shellcheck disable=SC2206
@@ -62,7 +67,16 @@ build() {
   # Engines before 23.0 have to be told to use BuildKit. Attestations would make the image an OCI
   # index, and the platform takes a single image:
   # https://docs.docker.com/build/building/variables/#buildx_no_default_attestations
-  DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 "$docker" build "${options[@]}" .
+  DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1 "$docker" build "${options[@]}" "$@" .
+}
+
+has_image() {
+  "$docker" image inspect "$tag" >/dev/null 2>&1 || fail "there is no image $tag; build it first"
+}
+
+build() {
+  docker_build --target "$target" --tag "$tag" --build-arg "REVISION=$revision" \
+    --build-arg "SOURCE=${SOURCE_URL:-}"
   local size
   size=$("$docker" image inspect --format '{{.Size}}' "$tag")
   echo "$tag: $((size / 1000000)) MB"
@@ -102,6 +116,42 @@ EOF
   trap - EXIT
 }
 
+sbom() {
+  has_image
+  local scratch
+  scratch=$(mktemp -d)
+  docker_build --target sbom --build-arg "IMAGE=$tag" --build-arg "NAME=$NAME-$target" \
+    --output "type=local,dest=$scratch"
+  mv "$scratch/sbom.cdx.json" "$sbom_file"
+  rmdir "$scratch"
+  echo "$sbom_file: $(grep -c '"purl":' "$sbom_file") packages"
+}
+
+audit() {
+  command -v pip-audit >/dev/null || fail "pip-audit is not installed; audit needs it"
+  sbom
+  local log found
+  log=$(mktemp)
+  # shellcheck disable=SC2064  # the name goes into the trap now: it runs where it is not known
+  trap "rm '$log'" EXIT
+  # Without local versions, which no database knows (torch 2.13.0+cpu). --strict: a package that is
+  # not in the database does not pass for one without vulnerabilities.
+  # shellcheck disable=SC2086  # AUDIT_ARGS holds several options
+  if found=$(sed -nE 's|.*"pkg:pypi/([^@]+)@([^?%"]+).*|\1==\2|p' "$sbom_file" |
+    pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement /dev/stdin \
+      ${AUDIT_ARGS:-} 2>"$log"); then
+    echo "$tag: no known vulnerability in its Python packages"
+  # It exits with 1 for whatever goes wrong, but prints a table only of what it has found.
+  elif [[ $found ]]; then
+    echo "$found"
+    echo "build.sh: $tag has packages with known vulnerabilities" >&2
+    exit 2
+  else
+    echo "build.sh: the vulnerability database cannot be asked: $(tail -n 1 "$log")" >&2
+    exit 3
+  fi
+}
+
 # Sets registry and region, or stops; runs before anything is built.
 find_registry() {
   command -v aws >/dev/null || fail "the AWS CLI is not installed; push needs it"
@@ -117,7 +167,7 @@ find_registry() {
 
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/docker-push-ecr-image.html
 push() {
-  "$docker" image inspect "$tag" >/dev/null 2>&1 || fail "there is no image $tag; build it first"
+  has_image
   aws ecr describe-repositories --region "$region" --repository-names "$NAME" >/dev/null 2>&1 ||
     aws ecr create-repository --region "$region" --repository-name "$NAME" >/dev/null
   aws ecr get-login-password --region "$region" |
@@ -136,6 +186,8 @@ push() {
 case $command in
   build) build ;;
   smoke) smoke ;;
+  sbom) sbom ;;
+  audit) audit ;;
   push)
     find_registry
     push
@@ -144,6 +196,7 @@ case $command in
     find_registry
     build
     smoke
+    sbom
     push
     ;;
 esac

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.client import Client
 
@@ -89,15 +89,20 @@ class Server:
 
 
 @contextmanager
-def running(launch: Launch, cpus: set[int]) -> Iterator[Server]:
-    """Start a server on some CPUs, with this thread on the others if any; always stop it."""
+def running(launch: Launch, cpus: set[int], log: IO[bytes] | None = None) -> Iterator[Server]:
+    """Start a server on some CPUs, with this thread on the others if any; always stop it.
+
+    Its log (stderr) goes to ours if not to a file.
+    """
     port = free_port()
     environment = {name: value.format(port=port) for name, value in launch.environment.items()}
     command = [part.format(port=port) for part in launch.command]
     with pinned(cpus) as others:
         # A child starts with its parent's mask: no wrapper between exec and the server.
         started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=launch.folder, env=os.environ | environment)
+        process = subprocess.Popen(
+            command, cwd=launch.folder, env=os.environ | environment, stderr=log
+        )
         os.sched_setaffinity(0, others)
         server = Server(process, port, started)
         try:

@@ -80,13 +80,15 @@ def pack(
     """
     from transformers import AutoModelForSequenceClassification
 
+    from model_handler.engines import torch_engine
+
     if not checkpoint.is_dir():
         raise ArtifactError(f"{checkpoint} is not a directory; name one with a checkpoint")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ArtifactError(f"{out} exists and is not an empty directory; name a new one")
-    artifacts.check_checkpoint(checkpoint)
+    artifacts.check_checkpoint(checkpoint, sorted(checkpoint.iterdir()))
     say("open the checkpoint")
-    original = artifacts.open_model(checkpoint, limits.Limits(cpu.threads()))
+    original = torch_engine.open_model(checkpoint, limits.Limits(cpu.threads()))
     expected = probe.logits(original)
     with _beside(out) as (made, scratch):
         say("export")

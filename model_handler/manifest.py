@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from model_handler import jsonfile
 from model_handler.errors import ArtifactError
 from model_handler.labels import Label
 
@@ -69,8 +70,8 @@ class Manifest:
 def read(directory: Path) -> Manifest:
     """Read manifest.json and check its format; raises ArtifactError with the reason."""
     path = directory / NAME
+    fields = jsonfile.read(path)
     try:
-        fields: dict[str, Any] = json.loads(path.read_bytes())
         version = fields["format_version"]
         if version != FORMAT_VERSION:
             raise ArtifactError(
@@ -84,11 +85,21 @@ def read(directory: Path) -> Manifest:
         fields["prepacked"] = tuple(
             Prepacked(**{**found, "files": _files(found["files"])}) for found in fields["prepacked"]
         )
-        return Manifest(**fields)
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+        found = Manifest(**fields)
+        _check_fields(found)
+        return found
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path} is not a manifest of pack-model: {error}") from error
+
+
+def _check_fields(found: Manifest) -> None:
+    """Raise ValueError if what is opened is not checked, or labels and logits do not fit."""
+    packings: list[Manifest | Prepacked] = [found, *found.prepacked]
+    for packing in packings:
+        if packing.graph not in packing.files:
+            raise ValueError(f"its graph {packing.graph} is not among its files")
+    if {len(row) for row in found.probe_logits} != {len(found.labels)}:
+        raise ValueError(f"it has {len(found.labels)} labels, its probes have more or fewer logits")
 
 
 def describe(*paths: Path) -> dict[str, File]:

@@ -52,15 +52,28 @@ def open_model(directory: Path, limits: Limits) -> Model:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
     torch.set_num_threads(limits.threads)
     try:
-        # weights_only keeps pickled code in a pytorch_model.bin from running.
-        model = AutoModelForSequenceClassification.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=False, weights_only=True
+        # weights_only keeps pickled code in a pytorch_model.bin from running. What the weights lack
+        # or have in another shape is made up at random: told in `info`, it is refused below.
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            directory,
+            local_files_only=True,
+            trust_remote_code=False,
+            weights_only=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False, use_fast=True
         )
+        names = labels.from_id2label(model.config.id2label)
     except Exception as error:  # transformers raises many types; each means the same to the owner
-        raise EngineError(f"transformers cannot open {directory}: {error}") from error
+        raise EngineError(f"transformers cannot open {directory}: {_reason(error)}") from error
+    made_up = sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"]))
+    if made_up:
+        raise EngineError(
+            f"{directory} holds no fine-tuned model: its weights lack, or have in another shape, "
+            f"{', '.join(made_up)[:300]}"
+        )
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise EngineError(f"{directory} has no fast tokenizer; add its tokenizer.json")
@@ -71,8 +84,20 @@ def open_model(directory: Path, limits: Limits) -> Model:
         tokenizer=tokens.prepare(backend, length, tokenizer.truncation_side),
         pad_id=tokenizer.pad_token_id or 0,
         max_length=length,
-        labels=labels.from_id2label(model.config.id2label),
+        labels=names,
     )
+
+
+def _reason(error: Exception) -> str:
+    """An error of transformers in one line; advice to run code from a model is not passed on."""
+    words = " ".join(str(error).split())
+    if "trust_remote_code" in words:
+        return "it needs Python code of its own (auto_map), and none from a model is run here"
+    if "weights_only" in words:
+        return "its pickled weights hold more than tensors; save them as model.safetensors"
+    if "deserializing" in words:
+        return f"its weights are damaged or cut short, copy them again: {words}"
+    return words
 
 
 def max_length(truncation: dict[str, Any] | None, tokenizer_limit: int, config: Any) -> int:

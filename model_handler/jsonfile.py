@@ -1,0 +1,31 @@
+"""The path of a small JSON file in, the object it holds out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from model_handler.errors import ArtifactError
+
+# Files that describe a model have kilobytes. What is much larger is something else, and parsed it
+# would take several times its size of the memory.
+LARGEST = 8_000_000
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read the object; raises ArtifactError with the reason."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise ArtifactError(f"{path} has {size:,} bytes; no more than {LARGEST:,} are read")
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path} cannot be read as JSON: {error}") from error
+    except RecursionError as error:
+        raise ArtifactError(f"{path} cannot be read as JSON: it is nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ArtifactError(f"{path} holds no JSON object, but a {type(found).__name__}")
+    return found

@@ -1,0 +1,32 @@
+"""The table of faults: one real server on one faulty directory, and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import faults, faulty
+
+
+@pytest.mark.parametrize("what", ["weights that are a link to /etc/passwd", "a script beside the"])
+def test_a_fault_is_tried_on_a_real_server(what: str, tmp_path: Path) -> None:
+    (fault,) = [fault for fault in faulty.FAULTS if fault.what.startswith(what)]
+    found = faults.run(fault, tmp_path)  # a packed one needs no checkpoint
+    assert not found.code_ran
+    if "link" in what:
+        assert (found.ping, found.invocations, found.eager) == (503, (503,), "exit 3")
+        assert found.reason.startswith("/opt/ml/model/model.bin is a link that leads out of")
+        assert found.log.startswith("ERROR ")
+        assert found.log.endswith(": model load failed: ...")
+    else:
+        assert (found.ping, found.invocations, found.eager) == (200, (200,), "serves")
+        assert "code: ignored" in found.log
+    assert faults.page([found]).endswith(f" | not run | {found.eager} |\n")
+
+
+def test_the_page_that_is_kept_has_every_fault_and_no_code_that_ran() -> None:
+    rows = faults.PAGE.read_text().splitlines()[-len(faulty.FAULTS) :]
+    for fault, row in zip(faulty.FAULTS, rows, strict=True):
+        assert fault.what in row
+        assert " | not run | " in row
