@@ -65,11 +65,12 @@ def _line(results: Results, row: Row) -> str:
             cells[3] = ratio(own, other)
     if row.goals:
         cells[4] = ", ".join(goal.words for goal in row.goals)
-        cells[5] = ", ".join(_verdicts(results, row))
+        cells[5] = ", ".join(verdicts(results, row))
     return f"| {' | '.join(cells)} |"
 
 
-def _verdicts(results: Results, row: Row) -> list[str]:
+def verdicts(results: Results, row: Row) -> list[str]:
+    """For each goal of a row: met, missed, or not measured."""
     own = results.of(row.what, row.who)
     other = results.of(row.what, row.other) if row.other else [0.0]
     if not own or not other:

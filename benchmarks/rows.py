@@ -30,6 +30,16 @@ def at_most(limit: float, unit: str) -> Goal:
     return Goal(f"<= {limit:g} {unit}", lambda own, _: own <= limit)
 
 
+def under(limit: float, unit: str) -> Goal:
+    """Less than a limit."""
+    return Goal(f"< {limit:g} {unit}", lambda own, _: own < limit)
+
+
+def exactly(wanted: float) -> Goal:
+    """Neither more nor less."""
+    return Goal(f"{wanted:g}", lambda own, _: own == wanted)
+
+
 def part(of: float) -> Goal:
     """No more than 1/of of the other."""
     return Goal(f"<= 1/{of:g}", lambda own, other: own * of <= other)

@@ -69,6 +69,10 @@ class Server:
         """MB; each process's highest resident size (VmHWM), so that shared pages count twice."""
         return self._sum("status", r"^VmHWM:\s+(\d+) kB") * 1024 / 1e6
 
+    def rss(self) -> float:
+        """MB resident now; pages that processes share count in each of them."""
+        return self._sum("smaps_rollup", r"^Rss:\s+(\d+) kB") * 1024 / 1e6
+
     def pss(self) -> float:
         """MB resident now; pages that processes share are divided among them."""
         return self._sum("smaps_rollup", r"^Pss:\s+(\d+) kB") * 1024 / 1e6
@@ -89,10 +93,12 @@ class Server:
 
 
 @contextmanager
-def running(launch: Launch, cpus: set[int], log: IO[bytes] | None = None) -> Iterator[Server]:
+def running(
+    launch: Launch, cpus: set[int], log: IO[bytes] | None = None, output: int | None = None
+) -> Iterator[Server]:
     """Start a server on some CPUs, with this thread on the others if any; always stop it.
 
-    Its log (stderr) goes to ours if not to a file.
+    Its log (stderr) goes to ours if not to a file; its stdout to `output`, as subprocess takes it.
     """
     port = free_port()
     environment = {name: value.format(port=port) for name, value in launch.environment.items()}
@@ -101,7 +107,7 @@ def running(launch: Launch, cpus: set[int], log: IO[bytes] | None = None) -> Ite
         # A child starts with its parent's mask: no wrapper between exec and the server.
         started = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=launch.folder, env=os.environ | environment, stderr=log
+            command, cwd=launch.folder, env=os.environ | environment, stderr=log, stdout=output
         )
         os.sched_setaffinity(0, others)
         server = Server(process, port, started)
