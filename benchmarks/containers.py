@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.client import AnswerError, Client
 from benchmarks.server import PLAIN, ROOT
@@ -65,6 +65,7 @@ class Running:
 
     container: Container
     client: Client
+    port: int
 
     def post(self, body: bytes) -> float:
         """Seconds an answer takes; raises GoneError with the reason when none comes."""
@@ -98,9 +99,18 @@ class Running:
 
 @contextmanager
 def running(
-    image: str, setup: Setup, memory: int, environment: Mapping[str, str] | None = None
+    image: str,
+    setup: Setup,
+    memory: int,
+    environment: Mapping[str, str] | None = None,
+    cpus: float | None = None,
+    **options: Any,
 ) -> Iterator[Running]:
-    """A container under the limits of a memory size; always removed."""
+    """A container under the limits of a memory size; always removed.
+
+    `cpus`: other than the CPU share of that size. `options`: more of `docker run`, as the SDK
+    names them.
+    """
     import docker
 
     engine = docker.from_env()
@@ -111,17 +121,18 @@ def running(
         environment=dict(environment or {}),
         mem_limit=f"{memory}m",
         memswap_limit=f"{memory}m",  # no swap
-        nano_cpus=int(share(memory) * 1e9),
+        nano_cpus=int((cpus or share(memory)) * 1e9),
         ports={"8080/tcp": ("127.0.0.1", 0)},
         volumes=setup.volumes(),
         working_dir=setup.folder,
+        **options,
     )
     try:
         container.reload()
         (published, *_) = container.ports["8080/tcp"] or [{}]
         port = int(published["HostPort"])
         with closing(Client(port, PATIENCE_SECONDS)) as client:
-            yield Running(container, client)
+            yield Running(container, client, port)
     finally:
         container.remove(force=True)
         engine.close()

@@ -77,6 +77,10 @@ class Server:
         """MB resident now; pages that processes share are divided among them."""
         return self._sum("smaps_rollup", r"^Pss:\s+(\d+) kB") * 1024 / 1e6
 
+    def anonymous(self) -> float:
+        """MB resident now that no file backs."""
+        return self._sum("status", r"^RssAnon:\s+(\d+) kB") * 1024 / 1e6
+
     def io(self, name: str) -> int:
         """A counter of /proc/PID/io: https://docs.kernel.org/filesystems/proc.html"""
         return self._sum("io", rf"^{name}: (\d+)$")
@@ -94,7 +98,10 @@ class Server:
 
 @contextmanager
 def running(
-    launch: Launch, cpus: set[int], log: IO[bytes] | None = None, output: int | None = None
+    launch: Launch,
+    cpus: set[int],
+    log: IO[bytes] | None = None,
+    output: int | IO[bytes] | None = None,
 ) -> Iterator[Server]:
     """Start a server on some CPUs, with this thread on the others if any; always stop it.
 

@@ -61,12 +61,13 @@ class Entry:
     def read(self, request: Request) -> bytes:
         """The body; raises Overloaded, RequestTimeout, BadRequest."""
         began = time.monotonic()
+        stream = request.stream  # refuses a body that is announced as too large
         announced = request.content_length or 0
         self._grow(announced)
         pieces: list[bytes] = []
         length = 0
         try:
-            while piece := request.stream.read(PIECE):
+            while piece := stream.read(PIECE):
                 pieces.append(piece)
                 length += len(piece)
                 self._grow(length)  # without a Content-Length it is only known now

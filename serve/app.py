@@ -37,8 +37,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     # pings would wait for all of them.
     interpreter = threading.Lock()
     app = Flask("serve", static_folder=None)
-    app.url_map.merge_slashes = False  # //ping is no path, and is not redirected
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_payload_mb * MEGABYTE
+    app.url_map.merge_slashes = False  # nothing is redirected
+    # Werkzeug refuses a body of exactly this many bytes.
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_payload_mb * MEGABYTE + 1
     app.extensions |= {
         "handler": handler,
         "telemetry": telemetry,

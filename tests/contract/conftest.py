@@ -6,11 +6,15 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import BUNDLED, ROOT
+from tests.conftest import BLOG, BUNDLED, ROOT, lines
 from tests.contract import targets
+
+# Stands in texts that a server must not repeat.
+SECRET = "pomegranate"
 
 
 def engine_runs() -> bool:
@@ -45,6 +49,33 @@ def slim() -> str:
 def full() -> str:
     """The tag of the image with torch and transformers."""
     return build("full")
+
+
+@pytest.fixture(scope="session")
+def _logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[targets.OverHttp, Path]]:
+    """A server, and the file that holds all it logs."""
+    path = tmp_path_factory.mktemp("hostile") / "log"
+    with (
+        path.open("wb") as log,
+        targets.gunicorn({"MODEL_DIR": str(BUNDLED)}, log) as (server, process),
+    ):
+        server.wait(process)
+        yield server, path
+
+
+@pytest.fixture
+def victim(_logged: tuple[targets.OverHttp, Path]) -> Iterator[targets.OverHttp]:
+    """A server that must be as healthy after a test as it was before, and have logged no text."""
+    server, path = _logged
+    start = path.stat().st_size
+    yield server
+    assert server.request("GET", "/ping").status == 200
+    assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
+    log = path.read_text()
+    assert log.count("Booting worker") == 1, "the worker has died"
+    assert SECRET not in log
+    for words in ("Traceback", "internal error", '"status": 500', "CRITICAL"):
+        assert words not in log[start:]
 
 
 @pytest.fixture(scope="session", params=["in process", "gunicorn", "image"])

@@ -104,11 +104,11 @@ def free_port() -> int:
 def gunicorn(
     environment: Mapping[str, str], log: IO[bytes] | None = None
 ) -> Iterator[tuple[OverHttp, subprocess.Popen[bytes]]]:
-    """A real server, as the console script starts it; its log goes to ours if not to a file."""
+    """A real server, as the console script starts it; its logs go to ours if not to a file."""
     target = OverHttp(free_port())
     own = {"SAGEMAKER_BIND_TO_PORT": str(target.port), **environment}
     command = [sys.executable, "-m", "serve"]
-    process = subprocess.Popen(command, env={**os.environ, **own}, stderr=log)
+    process = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
     try:
         yield target, process
     finally:

@@ -1,0 +1,147 @@
+"""Chance in, a body out: KINDS has all kinds of bodies, and how often each of them is made."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Callable, Mapping
+
+from benchmarks.fuzz import odd_texts
+from benchmarks.fuzz.damage import damaged
+from benchmarks.fuzz.made import Made, Value, as_csv, as_json, as_lines, record, text
+
+Maker = Callable[[random.Random, str], Made]
+
+
+def _records(chance: random.Random, secret: str) -> Made:
+    return chance.choice((as_lines, as_lines, as_json, as_csv))(
+        chance, [text(chance, secret) for _ in range(chance.choice((1, 1, 2, 3)))]
+    )
+
+
+def _planes(chance: random.Random, secret: str) -> Made:
+    texts = [odd_texts.planes(chance) + secret for _ in range(chance.randint(1, 2))]
+    return chance.choice((as_lines, as_json, as_csv))(chance, texts)
+
+
+def _damaged(chance: random.Random, secret: str) -> Made:
+    made = _records(chance, secret)
+    return Made(damaged(chance, made.body), made.form)
+
+
+def _noise(chance: random.Random, secret: str) -> Made:
+    body = chance.randbytes(chance.randint(1, 400)) + secret.encode()
+    return Made(body, chance.choice(("lines", "json", "csv")))
+
+
+def _literals(chance: random.Random, secret: str) -> Made:
+    """JSON that is odd as text: values stand in it as they are written."""
+    value = chance.choice((odd_texts.number, odd_texts.surrogates, odd_texts.deep))(chance, secret)
+    key = chance.choice(("features", "text", "inputs", "other"))
+    line = f'{{"{key}": {chance.choice((value, f"[{value}]"))}}}'
+    return _of_json(chance, line.encode("utf-8", "surrogatepass"))
+
+
+def _keys(chance: random.Random, secret: str) -> Made:
+    """The same key twice, or several keys that each could hold the text."""
+    names = chance.choices(("text", "features", "inputs", "Text", "text "), k=chance.randint(2, 4))
+    members = ", ".join(f'"{name}": {json.dumps(secret)}' for name in names)
+    return _of_json(chance, f"{{{members}}}".encode())
+
+
+def _types(chance: random.Random, secret: str) -> Made:
+    """Something else in the place of a text, or of the whole record."""
+    values: tuple[Value, ...] = (
+        0, -1.5, True, None, [], {}, [[]], [secret, secret], {"text": secret}, [None], [[secret]],
+    )  # fmt: skip
+    value = chance.choice(values)
+    whole: Value = value if chance.random() < 0.3 else record(chance, value)
+    return _of_json(chance, json.dumps(whole).encode())
+
+
+def _of_json(chance: random.Random, line: bytes) -> Made:
+    """One such line, among good ones or in a list."""
+    good = json.dumps({"text": "good"}).encode()
+    if chance.random() < 0.3:
+        return Made(b"[" + b", ".join(chance.sample([line, good], 2)) + b"]", "json")
+    lines = chance.sample([line, good], chance.randint(1, 2))
+    return Made(b"\n".join(lines) + b"\n" * chance.randint(0, 1), chance.choice(("lines", "json")))
+
+
+def _encodings(chance: random.Random, secret: str) -> Made:
+    made = _records(chance, secret)
+    words = made.body.decode()
+    place = chance.randrange(len(words) + 1)
+    marked = words[:place] + "\ufeff" + words[place:]
+    encoding = chance.choice(("utf-16", "utf-16-le", "utf-32", "utf-32-be", "utf-7", "utf-8-sig"))
+    whole = chance.choice(
+        (words.encode(encoding), marked.encode(), b"\xef\xbb\xbf" * 2 + made.body)
+    )
+    return Made(whole, made.form)
+
+
+def _breaks(chance: random.Random, secret: str) -> Made:
+    """Lines that end in other ways, inside texts too."""
+    ends = ("\r\n", "\r", "\n\r", "\u2028", "\u2029", "\x85", "\v", "\f", "\x1e", "\n\n \t\n")
+    end = chance.choice(ends)
+    inside = json.dumps({"text": f"{secret}{end}good"}, ensure_ascii=chance.random() < 0.5)
+    return Made(end.join([inside, '{"text": "good"}', ""]).encode(), "lines")
+
+
+def _compressed(chance: random.Random, secret: str) -> Made:
+    made = _records(chance, secret)
+    magic = b"\x1f\x8b" + bytes([chance.choice((8, 8, 0))])
+    whole = gzip.compress(made.body, mtime=0)
+    return Made(chance.choice((whole, whole[:20], magic + made.body, magic)), made.form)
+
+
+def _empty(chance: random.Random, _: str) -> Made:
+    bodies = (b"", b"\n", b" ", b"\r\n\r\n", b"\xef\xbb\xbf", b"\0", b"\n" * 1000, b"[]", b"null")
+    return Made(chance.choice(bodies), chance.choice(("lines", "json", "csv")))
+
+
+def _tiny(chance: random.Random, secret: str) -> Made:
+    line = chance.choice((b"{}", b"1", b"[", b'"text"', secret.encode()))
+    return Made((line + b"\n") * chance.randint(100, 3000), chance.choice(("lines", "csv")))
+
+
+def _quotes(chance: random.Random, secret: str) -> Made:
+    """CSV with quotes, commas and line ends where they should not be."""
+    parts = ('"', '""', '"""', ",", "\n", "\r", "'", "\\", " ", secret, "good", "\t", ";", "=1+1")
+    return Made("".join(chance.choices(parts, k=chance.randint(1, 30))).encode(), "csv")
+
+
+def _large(chance: random.Random, secret: str) -> Made:
+    """As large as bodies may be."""
+    count = 500_000
+    return chance.choice(
+        (
+            Made(b'{"text": "' + b"so good " * 740_000 + secret.encode() + b'"}\n', "lines", 1),
+            Made(b"so good " * 740_000 + secret.encode(), "csv", 1),
+            Made(b'{"text":""}\n' * count, "lines", count),
+            Made(b"a\n" * count, "csv", count),
+            Made(b"1\n" * count, "lines"),
+            Made(b"[" + b"{}," * count + b"{}]", "json"),
+            Made(b'{"text": "' + secret.encode() + b" " * 6_500_000, "lines"),
+        )
+    )
+
+
+# Each kind's share of a thousand bodies.
+KINDS: Mapping[str, tuple[float, Maker]] = {
+    "valid records": (300, _records),
+    "damaged records": (350, _damaged),
+    "all planes of Unicode": (50, _planes),
+    "odd literals": (80, _literals),
+    "odd keys": (20, _keys),
+    "wrong types": (50, _types),
+    "binary noise": (30, _noise),
+    "other encodings": (30, _encodings),
+    "other line ends": (20, _breaks),
+    "compressed": (20, _compressed),
+    "empty": (15, _empty),
+    "many tiny lines": (4.95, _tiny),
+    "odd CSV": (30, _quotes),
+    "as large as may be": (0.05, _large),
+}

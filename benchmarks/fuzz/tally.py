@@ -1,0 +1,99 @@
+"""Cases, their answers and the server's memory in, the counts and the page out."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.fuzz.bodies import KINDS
+from benchmarks.fuzz.hosts import Log
+
+# Threads, caches and the heap have grown to their size by then.
+WARM_UP = 0.1
+UNIT = 10_000
+
+
+@dataclass
+class Tally:
+    """What happened: answers by kind of body and status, faults by index, memory by bodies."""
+
+    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    faults: dict[int, list[str]] = field(default_factory=dict)
+    memory: list[tuple[int, float]] = field(default_factory=list)  # bodies so far, MB
+
+    @property
+    def bodies(self) -> int:
+        """How many were sent."""
+        return self.answers.total()
+
+    def statuses(self) -> Counter[str]:
+        """Answers by status, "none" where none came."""
+        found: Counter[str] = Counter()
+        for (_, status), count in sorted(self.answers.items(), key=lambda item: item[0][1]):
+            found[status] += count
+        return found
+
+    def slope(self) -> float | None:
+        """MB more for each 10,000 bodies, by least squares; None if too little was seen."""
+        warm = [(count, mb) for count, mb in self.memory if count >= WARM_UP * self.bodies]
+        counts, sizes = [count for count, _ in warm], [mb for _, mb in warm]
+        if len(set(counts)) < 2:
+            return None
+        return UNIT * statistics.linear_regression(counts, sizes).slope
+
+
+def summary(tally: Tally, log: Log) -> dict[str, str]:
+    """The figures, each with its name."""
+    statuses = tally.statuses()
+    of_ours = sum(count for status, count in statuses.items() if status >= "500")
+    slope = tally.slope()
+    sizes = [mb for _, mb in tally.memory]
+    return {
+        "bodies": f"{tally.bodies:,}",
+        "answers by status": ", ".join(f"{count:,} x {name}" for name, count in statuses.items()),
+        "violations": f"{len(tally.faults):,}",
+        "5xx": f"{of_ours - statuses['503'] - statuses['none']:,}, and {statuses['503']:,} x 503",
+        "no answer": f"{statuses['none']:,}",
+        "crashes of the worker": f"{log.workers - 1:,}",
+        "texts in the log": f"{len(log.quoted):,}",
+        "troubles in the log": f"{len(log.trouble):,}",
+        "memory, first, last and most": f"{sizes[0]:.0f}, {sizes[-1]:.0f}, {max(sizes):.0f} MB",
+        f"memory for each {UNIT:,} bodies": "unknown" if slope is None else f"{slope:+.2f} MB",
+    }
+
+
+def page(command: str, tally: Tally, log: Log, facts: Mapping[str, str]) -> str:
+    """The Markdown page."""
+    statuses = list(tally.statuses())
+    kinds = [kind for kind in KINDS if any(found == kind for found, _ in tally.answers)]
+    table = [_row(["kind of body", *statuses]), "|---" * (1 + len(statuses)) + "|"]
+    for kind in kinds:
+        table.append(_row([kind, *(f"{tally.answers[kind, status]:,}" for status in statuses)]))
+    return "\n".join(
+        [
+            "# Odd bodies",
+            "",
+            f"    {command}",
+            "",
+            "Bodies of all kinds, most of them with something wrong, are sent to a server, and",
+            "each answer is checked: no 5xx, as many predictions as records, a refusal in the",
+            "promised form, and no text of a record in an answer or in the log.",
+            "",
+            *(_row([name, words]) for name, words in _headed(summary(tally, log))),
+            "",
+            *table,
+            "",
+            *(_row([name, words]) for name, words in _headed(facts)),
+            "",
+        ]
+    )
+
+
+def _headed(rows: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [("", ""), ("---", "---"), *rows.items()]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
