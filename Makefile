@@ -8,7 +8,7 @@ TORCH       := $(shell grep '^torch==' requirements/constraints.txt)
 PYTHON      ?= python3
 PIP         := .venv/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint coverage mutants bench clean
 
 run: .venv/serve
 	.venv/bin/serve
@@ -20,6 +20,21 @@ lint: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+# Which lines and branches of the server no test reaches. Code in an image is out of sight.
+coverage: .venv/dev
+	.venv/bin/pytest --cov -k "not image"
+
+# Whether tests notice small slips in the code that [tool.mutmut] names: makes some hundred of them,
+# one at a time, counts by file, and shows those that nothing noticed. Takes some minutes.
+mutants: .venv/dev
+	rm -rf mutants
+	.venv/bin/mutmut run
+	@.venv/bin/mutmut results --all true | awk -F'[: ]+' \
+	    '{split($$2, file, ".x"); count[file[1] " " $$3]++} \
+	    END {for (kind in count) print kind, count[kind]}' | sort
+	@for name in $$(.venv/bin/mutmut results | sed -n 's/^ *\(.*\): survived$$/\1/p'); do \
+	    .venv/bin/mutmut show $$name; done
 
 # Side by side with a plain container; takes half an hour and wants a quiet machine. DATA=DIR: a
 # folder with validation.jsonl.gz, whose reviews are sent; else they are invented.

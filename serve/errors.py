@@ -128,6 +128,8 @@ STATUS: dict[type[ServeError], tuple[int, str]] = {
 MOST_CHARACTERS = 2048
 # Of these, the message; whoever puts words of a client into it clips them.
 MESSAGE_CHARACTERS = 1000
+# As many of JSON's may stand for one of a text: an emoji is written \ud83d\ude00.
+ESCAPE_CHARACTERS = 12
 QUOTE_CHARACTERS = 100
 
 
@@ -136,13 +138,21 @@ def clip(words: str, most: int = QUOTE_CHARACTERS) -> str:
     return words if len(words) <= most else words[: most - 3] + "..."
 
 
+def _fitting(message: str) -> str:
+    """As much of a message as takes no more than MESSAGE_CHARACTERS once it is JSON."""
+    found = clip(message, MESSAGE_CHARACTERS)
+    while (over := len(json.dumps(found)) - len('""') - MESSAGE_CHARACTERS) > 0:
+        found = clip(message, len(found) - math.ceil(over / ESCAPE_CHARACTERS))
+    return found
+
+
 def render(error: ServeError) -> tuple[bytes, int]:
     """The JSON body and the status of an error.
 
     As many lines as fit are listed; `omitted` counts the rest.
     """
     status, code = STATUS[type(error)]
-    body = {"error": clip(str(error), MESSAGE_CHARACTERS), "code": code, "lines": []}
+    body = {"error": _fitting(str(error)), "code": code, "lines": []}
     listed: list[dict[str, object]] = []
     room = MOST_CHARACTERS - len(json.dumps(body)) - len(', "omitted": 1234567890\n')
     for line in error.lines:

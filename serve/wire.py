@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import jsonlines
 
 from serve import csv_lines
-from serve.errors import BadLine, BadRequest, UnsupportedMediaType, clip
+from serve.errors import BadLine, BadRequest, TooManyRecords, UnsupportedMediaType, clip
 from serve.records import EXPECTED, Outcome, Record, record
 
 CSV = "text/csv"
@@ -19,6 +21,10 @@ JSON_LINES = "application/jsonlines"
 # The first of these is AWS's name; the others are in use for the same format.
 LINE_TYPES = (JSON_LINES, "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
 OFFERED = (*LINE_TYPES, JSON, CSV)
+
+# The answer to more would be larger than any endpoint passes on, and lines of a byte or two would
+# take a gigabyte of memory.
+MOST_RECORDS = 500_000
 
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b\x08"
@@ -35,7 +41,7 @@ class Body:
 def read(body: bytes, media_type: str) -> Body:
     """Read a body of the given media type, "" when none was sent.
 
-    Raises UnsupportedMediaType, or BadRequest when there is no record in the body at all.
+    Raises UnsupportedMediaType, TooManyRecords, or BadRequest when there is no record at all.
     """
     if body.startswith(_GZIP):
         raise BadRequest("the body is compressed with gzip; send it as it is")
@@ -85,7 +91,15 @@ def _read_lines(body: bytes) -> list[Record | BadLine]:
 
 def _lines(body: bytes) -> list[tuple[int, bytes]]:
     """The lines of a body that are not blank, with their numbers, counted from 1."""
-    return [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+    # BytesIO ends lines at b"\n" alone, and shares the bytes of the body.
+    numbered = ((number, line) for number, line in enumerate(io.BytesIO(body), 1) if line.strip())
+    return _not_too_many(list(islice(numbered, MOST_RECORDS + 1)))
+
+
+def _not_too_many(found: list[Any]) -> list[Any]:
+    if len(found) > MOST_RECORDS:
+        raise TooManyRecords(f"a body may hold {MOST_RECORDS:,} records; send the rest in another")
+    return found
 
 
 def _read_json(body: bytes) -> Body:
@@ -93,9 +107,10 @@ def _read_json(body: bytes) -> Body:
     try:
         value = _loads(body.decode())
     except ValueError as error:
-        raise BadRequest(f"the body is {_reason(error)}", [BadLine(1, _reason(error))]) from error
+        bad = BadLine(getattr(error, "lineno", 1), _reason(error))
+        raise BadRequest(f"the body is {bad.reason}", [bad]) from error
     if isinstance(value, list):
-        return Body([record(number, item) for number, item in enumerate(value, 1)])
+        return Body([record(number, item) for number, item in enumerate(_not_too_many(value), 1)])
     return Body([record(1, value)], single=True)
 
 
@@ -128,7 +143,8 @@ def _reason(error: BaseException | None) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"not valid UTF-8: {error.reason} at byte {error.start}"
     if isinstance(error, json.JSONDecodeError):
-        return f"not valid JSON: {error.msg} at column {error.colno}"
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""  # of a JSON body
+        return f"not valid JSON: {error.msg} at {line}column {error.colno}"
     return f"not valid JSON: {error}"
 
 

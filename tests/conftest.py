@@ -6,8 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from model_handler import artifacts
+
+# A busy machine is slow, which is no fault of a test.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLED = artifacts.default_dir()

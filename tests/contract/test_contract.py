@@ -91,6 +91,7 @@ def test_json_is_answered_in_kind_when_asked_for(target: Target) -> None:
         (GOOD, {"Content-Type": "application/xml"}, 415, "unsupported_media_type"),
         (GOOD, {**JSON_LINES, "Content-Encoding": "gzip"}, 415, "unsupported_media_type"),
         (b"\x1f\x8b\x08\x00rest", JSON_LINES, 400, "bad_request"),
+        (GOOD, {**JSON_LINES, "Host": "x" * 300}, 400, "bad_request"),
         (GOOD, {"Content-Type": "application/json; charset=utf-16"}, 400, "bad_request"),
     ],
 )

@@ -170,8 +170,17 @@ def test_a_body_of_nothing_but_tiny_lines_fits_into_a_gigabyte(
         assert log.count(b"Booting worker") == 1, "the worker has died"
 
 
+def test_more_records_than_a_body_may_hold_are_refused(victim: targets.OverHttp) -> None:
+    for body, media_type in (
+        (b"1\n" * 500_001, JSON_LINES),
+        (b"a\n" * 3_000_000, "text/csv"),
+        (b"[" + b"1," * 2_000_000 + b"1]", "application/json"),
+    ):
+        assert "500,000" in str(refusal(post(victim, body, media_type), 413)["error"])
+
+
 def test_as_many_bad_lines_as_a_body_can_hold_are_counted(victim: targets.OverHttp) -> None:
-    count = LIMIT // 2 - 1
+    count = 500_000
     found = refusal(post(victim, b"1\n" * count, JSON_LINES), 400)
     listed = found["lines"]
     assert isinstance(listed, list)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import signal
 import subprocess
@@ -68,6 +70,49 @@ def test_a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() -> None:
     assert found.returncode == 2
     assert found.stderr.count("\n") == 1
     assert found.stderr.startswith("serve: SAGEMAKER_BIND_TO_PORT is 'http'")
+
+
+@pytest.mark.parametrize(
+    ("argument", "code", "said"),
+    [("--help", 0, "environment variables"), ("now", 2, "unrecognized arguments: now")],
+)
+def test_serve_takes_no_arguments_and_says_so(argument: str, code: int, said: str) -> None:
+    command = [sys.executable, "-m", "serve", argument]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == code
+    assert said in " ".join((found.stdout + found.stderr).split())
+
+
+BROKEN = """
+from flask import Flask
+def broken(self, environ, start_response):
+    raise RuntimeError("a secret of " + environ["PATH_INFO"])
+Flask.wsgi_app = broken
+from serve.__main__ import main
+main()
+"""
+
+
+def test_a_fault_outside_the_application_is_500_without_internals_and_one_line_in_the_log(
+    tmp_path: Path,
+) -> None:
+    server = targets.OverHttp(targets.free_port())
+    own = {**MODEL, "SAGEMAKER_BIND_TO_PORT": str(server.port)}
+    with (tmp_path / "log").open("wb") as log:
+        command = [sys.executable, "-c", BROKEN]
+        process = subprocess.Popen(command, env={**os.environ, **own}, stderr=log)
+        try:
+            server.wait(process)
+            answer = server.request("POST", "/invocations", BLOG)
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0
+    assert answer.status == 500
+    assert answer.headers["content-type"] == "application/json"
+    assert json.loads(answer.body)["code"] == "internal_error"
+    said = (tmp_path / "log").read_text()
+    assert "internal error: RuntimeError" in said
+    assert "secret" not in said + answer.body.decode()
 
 
 def test_a_packed_model_is_served_without_torch_or_transformers() -> None:

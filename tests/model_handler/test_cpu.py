@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model_handler import cgroup, cpu
+from model_handler import cgroup, cpu, limits
 
 
 @pytest.fixture
@@ -102,3 +102,60 @@ def test_the_memory_limit_is_the_tightest_of_all_groups(tmp_path: Path) -> None:
     write(tmp_path / "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "1073741824\n")
     write(tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
     assert cgroup.memory(tmp_path) == 2**30
+
+
+def test_threads_follow_the_memory_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr(cgroup, "cpus", lambda _: None)
+    assert [cpu.threads(memory_mb=size) for size in (1024, 3072, 6144)] == [1, 2, 3]
+    assert cpu.threads() == 64
+
+
+@pytest.mark.parametrize(("counted", "share"), [(8, 8), (None, 1)])
+def test_without_affinity_masks_all_cpus_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, counted: int | None, share: int
+) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: counted)
+    assert cpu.share(root=tmp_path) == share
+
+
+def test_an_affinity_mask_counts_for_more_than_the_cpus_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert cpu.share(root=tmp_path) == 1
+
+
+def test_the_kind_of_cpu_is_that_of_the_machine_where_nothing_tells_more(tmp_path: Path) -> None:
+    assert cpu.kind(tmp_path) == os.uname().machine
+    write(tmp_path / "proc/cpuinfo", "processor : 0\nmodel name : avx2\n")
+    assert cpu.kind(tmp_path) == os.uname().machine
+
+
+def test_libraries_are_told_their_threads_whatever_the_environment_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = {"OMP_NUM_THREADS": "64", "TOKENIZERS_PARALLELISM": "true", "HOME": "/"}
+    monkeypatch.setattr(os, "environ", told)
+    cpu.limit_libraries(3)
+    assert told == {
+        "OMP_NUM_THREADS": "3",
+        "MKL_NUM_THREADS": "3",
+        "OPENBLAS_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "ORT_DISABLE_TELEMETRY": "1",
+        "HOME": "/",
+    }
+
+
+def test_the_memory_size_is_the_limit_where_no_cgroup_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cgroup, "memory", lambda: None)
+    assert limits.read(2, memory_mb=1024) == limits.Limits(threads=2, memory=2**30)
+    assert limits.read(2) == limits.Limits(threads=2, memory=None)
+    monkeypatch.setattr(cgroup, "memory", lambda: 2**29)
+    assert limits.read(2, memory_mb=1024).memory == 2**29

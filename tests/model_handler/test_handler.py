@@ -77,6 +77,19 @@ def test_a_failed_load_is_told_to_everyone_who_asks(tmp_path: Path) -> None:
     assert "MODEL_DIR" in (handler.failure or "")
 
 
+def test_a_load_that_fails_for_a_reason_of_its_own_is_told_by_its_kind_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(directory: Path, _: Limits) -> Model:
+        raise RuntimeError(f"nobody foresaw this in {directory}")
+
+    handler = Handler(BUNDLED, open_model=broken)
+    with pytest.raises(ModelError, match=r"^the model could not be loaded: RuntimeError$"):
+        handler.predict(["text"])
+    assert handler.state is State.FAILED
+    assert "nobody foresaw this" in caplog.text
+
+
 def test_predictions_come_in_the_order_of_the_texts() -> None:
     handler = Handler(BUNDLED)
     texts = [

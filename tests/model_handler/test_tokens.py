@@ -56,6 +56,13 @@ def test_a_very_long_text_has_the_tokens_of_the_whole_of_it(
     assert list(row) == tokenizer.encode(text).ids
 
 
+def test_a_tokenizer_that_keeps_the_end_of_a_text_gets_all_of_it(tokenizer: Tokenizer) -> None:
+    tokens.prepare(tokenizer, 128, side="left")
+    long, end = tokens.encode(tokenizer, ["good " * 9000 + "bad", "good " * 200 + "bad"]).rows
+    assert len(long) == 128
+    assert long == end
+
+
 def test_encoding_ends_once_there_are_more_tokens_than_can_be_used(tokenizer: Tokenizer) -> None:
     texts = ["one two three"] * 10_000
     found = tokens.encode(tokenizer, texts, most=1000)

@@ -5,16 +5,25 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 
 from model_handler import Handler, ModelError
 from serve import create_app
+from serve.negotiation import ATTRIBUTES
 from serve.settings import Settings
-from tests.conftest import BLOG, BUNDLED
+from tests.conftest import BLOG, BUNDLED, lines
 
 LINE = b'{"features": ["my secret review"]}\n'
+
+
+@pytest.fixture(scope="module")
+def lazy() -> FlaskClient:
+    """A client of the application with the bundled model, which is loaded when it is needed."""
+    return create_app(Settings(model_dir=BUNDLED, model_load="lazy")).test_client()
 
 
 def test_a_ping_before_the_first_use_of_a_lazy_model_is_answered() -> None:
@@ -64,3 +73,46 @@ def test_a_fault_of_ours_is_500_with_an_id_and_no_internals(
     assert "RuntimeError" in caplog.text
     assert "RuntimeError" not in body["error"]
     assert "secret" not in caplog.text + body["error"]
+
+
+# Ten thousand lines, bad ones among them; and which are bad.
+MANY = 10_000
+BODIES = [
+    pytest.param("application/jsonlines", LINE, b'{"features": []}\n', range(7, MANY + 1, 7)),
+    pytest.param("application/jsonlines", LINE, b"null\n", range(1, MANY + 1)),
+    pytest.param("application/jsonlines", LINE, b"{\n", [MANY]),
+    pytest.param("application/jsonlines", LINE, b'{"features": "\xff"}\n', [1, 2, 9_999]),
+    pytest.param("text/csv", b"my secret review\r\n", b'"my", "secret"\r\n', range(3, MANY, 2)),
+]
+
+
+@pytest.mark.parametrize(("kind", "good", "bad", "places"), BODIES)
+def test_ten_thousand_lines_with_bad_ones_are_refused_and_the_first_bad_ones_are_listed(
+    lazy: FlaskClient, kind: str, good: bytes, bad: bytes, places: Sequence[int]
+) -> None:
+    body = b"".join(bad if number in places else good for number in range(1, MANY + 1))
+    answer = lazy.post("/invocations", data=body, content_type=kind)
+    assert answer.status_code == 400
+    assert len(answer.data) <= 2048
+    found = json.loads(answer.data)
+    assert f"{len(places):,} of {MANY:,} records" in found["error"]
+    assert f"; line {places[0]}: " in found["error"]
+    listed = [line["line"] for line in found["lines"]]
+    assert listed
+    assert listed == list(places[: len(listed)])
+    assert len(listed) + found.get("omitted", 0) == len(places)
+    assert b"secret" not in answer.data
+
+
+@pytest.mark.parametrize(("kind", "good", "bad", "places"), BODIES)
+def test_ten_thousand_lines_with_bad_ones_are_answered_each_in_its_place_on_request(
+    lazy: FlaskClient, kind: str, good: bytes, bad: bytes, places: Sequence[int]
+) -> None:
+    body = b"".join(bad if number in places else good for number in range(1, MANY + 1))
+    headers = {ATTRIBUTES: "on-bad-record=report", "Accept": "application/jsonlines"}
+    answer = lazy.post("/invocations", data=body, content_type=kind, headers=headers)
+    assert answer.status_code == 200
+    found = lines(answer.data)
+    assert len(found) == MANY
+    assert [number for number, line in enumerate(found, 1) if "error" in line] == list(places)
+    assert all(("error" in line) != ("probability" in line) for line in found)

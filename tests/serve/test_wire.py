@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from model_handler import Prediction
 from serve import wire
-from serve.errors import BadLine, BadRequest, UnsupportedMediaType
+from serve.errors import BadLine, BadRequest, ServeError, UnsupportedMediaType
 from serve.records import Outcome, Record
 
 GOOD = b'{"features": ["fine"]}'
@@ -73,6 +76,7 @@ def test_reading_goes_on_behind_a_bad_line() -> None:
         (b'{"features": [NaN]}', "NaN is not allowed"),
         (b'{"features": ["\\ud800"]}', "surrogate"),
         (b'{"features": ["\xff"]}', "not valid UTF-8: invalid start byte at byte 15"),
+        (b'{"features": ["fine"], "features": ["bad"]}', "has the same key twice"),
         (b"[" * 100_000, "nested too deeply"),
     ],
 )
@@ -123,20 +127,200 @@ def test_answers_have_the_keys_of_the_example_in_its_order() -> None:
     assert json.loads(wire.write(outcomes[:1], wire.JSON, single=True))["predicted_label"] == -1
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1), st.booleans())
+@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
+def test_numbers_that_json_does_not_have_are_refused(constant: bytes) -> None:
+    (found,) = read(b'{"features": ["fine"], "price": ' + constant + b"}")
+    assert found == BadLine(1, f"not valid JSON: {constant.decode()} is not allowed")
+
+
+def test_a_number_of_any_length_beside_the_text_does_no_harm() -> None:
+    assert read(b'{"features": ["fine"], "id": ' + b"9" * 10_000 + b"}") == [Record(1, "fine")]
+
+
+@pytest.mark.parametrize("blank", [1, 2, 9])
+def test_json_that_cannot_be_read_is_told_the_line_of_the_body_and_the_column(blank: int) -> None:
+    with pytest.raises(BadRequest) as caught:
+        wire.read(b"[" + b"\n" * blank + b"{oops}\n]", wire.JSON)
+    where = f"line {blank + 1}, column 2"
+    reason = f"not valid JSON: Expecting property name enclosed in double quotes at {where}"
+    assert str(caught.value) == f"the body is {reason}"
+    assert caught.value.lines == [BadLine(blank + 1, reason)]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "not valid JSON: Expecting property name enclosed in double quotes at column 2"),
+        (b'"\xff"', "not valid UTF-8: invalid start byte at byte 1"),
+        (b'{"a": 1, "a": 2}', "not valid JSON: an object has the same key twice"),
+        (b"[" * 100_000, "not valid JSON: it is nested too deeply"),
+    ],
+)
+def test_json_of_one_line_that_cannot_be_read_is_told_why(body: bytes, reason: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        wire.read(body, wire.JSON)
+    assert str(caught.value) == f"the body is {reason}"
+    assert caught.value.lines == [BadLine(1, reason)]
+
+
+def test_a_bad_record_of_a_json_list_has_the_number_of_its_place() -> None:
+    found = wire.read(b"[" + GOOD + b",\n3," + GOOD + b"]", wire.JSON)
+    assert [record.number for record in found.records] == [1, 2, 3]
+    assert [type(record) for record in found.records] == [Record, BadLine, Record]
+
+
+@pytest.mark.parametrize("media_type", wire.OFFERED)
+def test_a_byte_order_mark_at_the_start_is_no_part_of_the_first_text(media_type: str) -> None:
+    body = b"fine" if media_type == wire.CSV else GOOD
+    assert wire.read(b"\xef\xbb\xbf" + body, media_type).records == [Record(1, "fine")]
+
+
+@pytest.mark.parametrize("media_type", ["", *wire.OFFERED, "text/xml"])
+def test_a_compressed_body_is_told_so_whatever_it_is_said_to_be(media_type: str) -> None:
+    with pytest.raises(BadRequest, match=r"^the body is compressed with gzip; send it as it is$"):
+        wire.read(b"\x1f\x8b\x08rest", media_type)
+
+
+def test_lines_of_csv_are_counted_as_those_of_json_are() -> None:
+    found = wire.read(b'It fits.\r\n\n"So, so."\n"\nIt broke.', wire.CSV).records
+    assert found[:2] == [Record(1, "It fits."), Record(3, "So, so.")]
+    assert found[3:] == [Record(5, "It broke.")]
+    assert isinstance(found[2], BadLine)
+    assert found[2].number == 4
+
+
+def test_a_csv_text_of_two_lines_is_refused_and_said_to_need_one() -> None:
+    found = wire.read(b'"one\ntwo"', wire.CSV).records
+    assert isinstance(found[0], BadLine)
+    assert "a text must stand on one line" in found[0].reason
+
+
+def test_scores_are_the_last_key_and_are_there_only_if_asked_for() -> None:
+    outcomes: list[Outcome] = [Prediction(0.75, -1, {-1: 0.75, 1: 0.25}), Prediction(0.5, 1)]
+    assert wire.write(outcomes, wire.JSON_LINES, single=False) == (
+        b'{"probability": 0.75, "predicted_label": -1, "scores": {"-1": 0.75, "1": 0.25}}\n'
+        b'{"probability": 0.5, "predicted_label": 1}\n'
+    )
+    assert wire.write(outcomes, wire.CSV, single=False) == b"-1,0.75,0.75,0.25\n1,0.5\n"
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+ONE_LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"))
+PROBABILITIES = st.floats(0, 1, exclude_min=True)
+
+
+def outcomes_of(words: st.SearchStrategy[str]) -> st.SearchStrategy[list[Outcome]]:
+    """Answers whose labels and reasons are such words."""
+    labels = st.integers(-9, 9) | words
+    scores = st.none() | st.dictionaries(labels.map(str), PROBABILITIES, min_size=1)
+    predictions = st.builds(Prediction, PROBABILITIES, labels, scores)
+    return st.lists(predictions | st.builds(BadLine, st.integers(1), words), min_size=1)
+
+
+# Pieces of what a body is made of, in any order, reach further than random bytes do.
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            *(b'{"features": ["', b'"]}', b'{"text": "', b'"}', GOOD, b"1e999", b"-0", b"NaN"),
+            *(b"[", b"]", b"{", b"}", b'"', b",", b":", b"\\", b"\\ud800", b"null", b"true"),
+            *(b"\n", b"\r\n", b" ", b"\x00", b"\xff", b"\xc3", b"\xe2\x80\xa8"),
+            *(b"\xef\xbb\xbf", b"\x1f\x8b\x08"),
+        ]
+    )
+).map(b"".join)
+
+
+def numbered(texts: list[str]) -> list[Record | BadLine]:
+    return [Record(number, text) for number, text in enumerate(texts, 1)]
+
+
+@given(st.lists(TEXTS, min_size=1), st.booleans())
 def test_any_text_arrives_as_it_was_sent(texts: list[str], escaped: bool) -> None:
-    body = "\n".join(json.dumps({"features": [t]}, ensure_ascii=escaped) for t in texts).encode()
-    assert read(body) == [Record(number, text) for number, text in enumerate(texts, 1)]
+    values = [json.dumps({"features": [text]}, ensure_ascii=escaped) for text in texts]
+    assert read("\n".join(values).encode()) == numbered(texts)
+    listed = wire.read(f"[{','.join(values)}]".encode(), wire.JSON)
+    assert listed == wire.Body(numbered(texts))
+    assert wire.read(values[0].encode(), wire.JSON) == wire.Body(numbered(texts[:1]), single=True)
 
 
-@given(st.binary())
-def test_any_bytes_are_records_or_bad_lines_or_a_bad_request(body: bytes) -> None:
-    try:
-        found = read(body)
-    except BadRequest:
-        gzip = body.startswith(b"\x1f\x8b\x08")
-        assert gzip or not body.removeprefix(b"\xef\xbb\xbf").strip()
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n")), min_size=1
+    ),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_any_text_of_one_line_arrives_as_the_csv_module_wrote_it(
+    texts: list[str], end: str
+) -> None:
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator=end).writerows([text] for text in texts)
+    assert wire.read(out.getvalue().encode(), wire.CSV) == wire.Body(numbered(texts))
+
+
+@given(st.binary() | PIECES, st.sampled_from(["", *wire.OFFERED]) | st.text())
+def test_any_bytes_of_any_type_are_records_or_bad_lines_or_an_error_a_client_is_told(
+    body: bytes, media_type: str
+) -> None:
+    with suppress(ServeError):
+        found = wire.read(body, media_type).records
+        assert found
+        assert all(record.reason for record in found if isinstance(record, BadLine))
+
+
+@given(st.binary() | PIECES, st.sampled_from([*wire.LINE_TYPES, wire.CSV]))
+def test_every_line_that_is_not_blank_is_a_record_or_a_bad_line(
+    body: bytes, media_type: str
+) -> None:
+    bare = body.removeprefix(b"\xef\xbb\xbf")
+    filled = [number for number, line in enumerate(bare.split(b"\n"), 1) if line.strip()]
+    if filled and not body.startswith(b"\x1f\x8b\x08"):
+        found = wire.read(body, media_type).records
+        assert [record.number for record in found] == filled
     else:
-        assert len(found) == sum(
-            bool(line.strip()) for line in body.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-        )
+        with pytest.raises(BadRequest):
+            wire.read(body, media_type)
+
+
+def as_json(outcome: Outcome) -> dict[str, object]:
+    """What a client parses from an answer, in the words of the README."""
+    if isinstance(outcome, BadLine):
+        return {"error": outcome.reason}
+    found: dict[str, object] = {
+        "probability": outcome.probability,
+        "predicted_label": outcome.predicted_label,
+    }
+    return found if outcome.scores is None else found | {"scores": outcome.scores}
+
+
+@given(outcomes_of(TEXTS), st.sampled_from(wire.LINE_TYPES))
+def test_what_is_written_is_parsed_again_one_line_for_each_record(
+    outcomes: list[Outcome], media_type: str
+) -> None:
+    answer = wire.write(outcomes, media_type, single=False)
+    assert answer.count(b"\n") == len(outcomes)
+    assert list(map(json.loads, answer.splitlines())) == list(map(as_json, outcomes))
+
+
+@given(outcomes_of(TEXTS))
+def test_what_is_written_as_json_is_parsed_again(outcomes: list[Outcome]) -> None:
+    assert json.loads(wire.write(outcomes, wire.JSON, single=False)) == list(map(as_json, outcomes))
+    one = wire.write(outcomes[:1], wire.JSON, single=True)
+    assert json.loads(one) == as_json(outcomes[0])
+
+
+@given(outcomes_of(ONE_LINE))
+def test_what_is_written_as_csv_is_parsed_again_one_row_for_each_record(
+    outcomes: list[Outcome],
+) -> None:
+    answer = wire.write(outcomes, wire.CSV, single=False).decode()
+    assert answer.count("\n") == len(outcomes)
+    rows = list(csv.reader(io.StringIO(answer, newline=""), strict=True))
+    for row, outcome in zip(rows, outcomes, strict=True):
+        if isinstance(outcome, BadLine):
+            assert row == ["", "", outcome.reason]
+        else:
+            assert row[0] == str(outcome.predicted_label)
+            assert list(map(float, row[1:])) == [
+                outcome.probability,
+                *(outcome.scores or {}).values(),
+            ]
