@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from serve.errors import BadRequest, Overloaded, RequestTimeout
 from serve.settings import ARRIVAL_SECONDS
@@ -28,6 +28,7 @@ class Admission:
     """So many requests at a time, with bodies of so many bytes together."""
 
     def __init__(self, requests: int, payload: int) -> None:
+        self.payload = payload
         self._requests = requests
         self._bytes = BODIES * payload
         self._lock = threading.Lock()
@@ -61,8 +62,10 @@ class Entry:
     def read(self, request: Request) -> bytes:
         """The body; raises Overloaded, RequestTimeout, BadRequest."""
         began = time.monotonic()
-        stream = request.stream  # refuses a body that is announced as too large
+        stream = request.stream
         announced = request.content_length or 0
+        if announced > self._admission.payload:
+            raise RequestEntityTooLarge
         self._grow(announced)
         pieces: list[bytes] = []
         length = 0
