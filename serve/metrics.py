@@ -74,25 +74,37 @@ class Window:
         self._seconds = seconds
         self._tell = tell
         self._lock = threading.Lock()
+        self._telling = threading.Lock()  # so that who closes last leaves nothing half told
         self._labels: Counter[str] = Counter()
         self._confidence = 0.0
-        self._timer: threading.Timer | None = None
+        self._first = True
+        self._running = False  # a timer, which will tell what is counted
 
     def add(self, labels: Mapping[str, int], confidence: float, known: Sequence[str]) -> None:
         """Predictions by label, the sum of their probabilities, and all labels of the model."""
         with self._lock:
             self._labels.update({**dict.fromkeys(known, 0), **labels})
             self._confidence += confidence
-            first, idle = self._timer is None, not self._timer or self._timer.finished.is_set()
-            if idle:
-                self._timer = threading.Timer(self._seconds, self.close)
-                self._timer.daemon = True
-                self._timer.start()
+            first, self._first = self._first, False
+            if not self._running:
+                self._running = True
+                timer = threading.Timer(self._seconds, self._end)
+                timer.daemon = True
+                timer.start()
         if first:
             self.close()
 
+    def _end(self) -> None:
+        with self._lock:  # before telling, or what comes meanwhile would have no timer
+            self._running = False
+        self.close()
+
     def close(self) -> None:
         """Tell what was counted, if anything was, and begin anew."""
+        with self._telling:
+            self._tell_all()
+
+    def _tell_all(self) -> None:
         with self._lock:
             labels, confidence = self._labels, self._confidence
             self._labels, self._confidence = Counter(), 0.0

@@ -54,7 +54,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
             # SIGKILL comes 30 seconds after SIGTERM.
             "graceful_timeout": 25,
             "keepalive": 75,
-            "loglevel": self._settings.log_level,
+            # Not its debug lines, which quote paths, and heads of requests that were cut off.
+            "loglevel": self._settings.log_level.replace("debug", "info"),
             "when_ready": _listening,
             "post_fork": _forked,
             "post_request": _answered,

@@ -23,6 +23,8 @@ from model_handler import Handler, Prediction, Usage
 from serve import metrics, tracing
 from serve.settings import Settings
 
+log = logging.getLogger(__name__)
+
 STAGES = ("read", "parse", "queue", "tokenise", "infer", "write")
 WINDOW_SECONDS = 60.0
 
@@ -81,13 +83,13 @@ class Telemetry:
         self._on = logging.getLevelName(settings.log_level.upper()) <= logging.INFO
         self._emf = settings.metrics == "emf"
         self._first = threading.Lock()  # taken for good by the first prediction
-        self._tracer = tracing.tracer()
+        self._spans = tracing.provider()
 
     def report(self, account: Account, status: int, size: int) -> None:
         """A request has been answered, with so many bytes."""
         total = time.monotonic() - account.began
-        if self._tracer is not None:
-            tracing.record(self._tracer, account, status, total)
+        if self._spans is not None:
+            tracing.record(self._spans, account, status, total)
         if not self._on:
             return
         if account.predictions and self._first.acquire(blocking=False):
@@ -124,8 +126,10 @@ class Telemetry:
         _write(line)
 
     def close(self) -> None:
-        """Write what has been counted and not written yet."""
+        """Write what has been counted and not written yet, and send the spans that wait."""
         self._window.close()
+        if self._spans is not None:
+            tracing.close(self._spans)
 
     def _metrics_line(self, values: metrics.Values) -> None:
         if self._on and self._emf:
@@ -136,6 +140,9 @@ class Telemetry:
 
 
 def _write(line: dict[str, Any]) -> None:
-    # One call, so that lines of two threads do not mix.
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    try:
+        # One call, so that lines of two threads do not mix.
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+    except OSError as error:  # an answer is worth more than its line
+        log.warning("a request could not be logged: %s", error.strerror)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+# A collector that does not answer holds up the end of a server for so long, and not for the ten
+# seconds that the exporter would try.
+LEAVE_SECONDS = 2.0
 
 
-def tracer() -> Any:
-    """An OpenTelemetry tracer, or None when no endpoint is set or the packages are missing."""
+def provider() -> Any:
+    """A maker of OpenTelemetry spans; None when no endpoint is set or the packages are missing."""
     if not any(os.environ.get(name) for name in ENDPOINTS):
         return None
     try:
@@ -31,13 +35,21 @@ def tracer() -> Any:
         return None
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return provider.get_tracer("serve")
+    return provider
 
 
-def record(tracer: Any, account: Account, status: int, seconds: float) -> None:
+def close(provider: Any) -> None:
+    """Send the spans that wait; they leave in batches, seconds after the requests."""
+    last = threading.Thread(target=provider.shutdown, name="last-spans", daemon=True)
+    last.start()
+    last.join(LEAVE_SECONDS)
+
+
+def record(provider: Any, account: Account, status: int, seconds: float) -> None:
     """One span for the request, and one for each of its stages, one behind the other."""
-    from opentelemetry.trace import SpanKind, set_span_in_context
+    from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
+    tracer = provider.get_tracer("serve")
     at = int(account.time * 1e9)
     attributes = {
         "http.route": account.route,
@@ -47,10 +59,13 @@ def record(tracer: Any, account: Account, status: int, seconds: float) -> None:
         "records": account.records,
         "tokens": account.usage.tokens,
         "cold": account.usage.cold,
+        **({"error.type": account.code} if account.code else {}),
     }
     span = tracer.start_span(
         account.route, kind=SpanKind.SERVER, start_time=at, attributes=attributes
     )
+    if status >= 500:  # https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status
+        span.set_status(StatusCode.ERROR)
     context = set_span_in_context(span)
     begin = at
     for name, took in account.stages.items():

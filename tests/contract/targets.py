@@ -102,13 +102,18 @@ def free_port() -> int:
 
 @contextmanager
 def gunicorn(
-    environment: Mapping[str, str], log: IO[bytes] | None = None
+    environment: Mapping[str, str],
+    log: IO[bytes] | None = None,
+    output: IO[bytes] | int | None = None,
 ) -> Iterator[tuple[OverHttp, subprocess.Popen[bytes]]]:
-    """A real server, as the console script starts it; its logs go to ours if not to a file."""
+    """A real server, as the console script starts it.
+
+    What it writes goes to ours, or to `log`, and its stdout to `output` if that is given.
+    """
     target = OverHttp(free_port())
     own = {"SAGEMAKER_BIND_TO_PORT": str(target.port), **environment}
     command = [sys.executable, "-m", "serve"]
-    process = subprocess.Popen(command, env={**os.environ, **own}, stdout=log, stderr=log)
+    process = subprocess.Popen(command, env={**os.environ, **own}, stdout=output or log, stderr=log)
     try:
         yield target, process
     finally:

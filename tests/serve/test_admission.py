@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
@@ -26,20 +29,25 @@ def test_one_too_many_is_refused_and_a_place_that_is_left_is_given_again() -> No
 
 def test_bodies_may_be_four_of_the_largest_together() -> None:
     admission = Admission(requests=9, payload=100)
-    with admission.enter() as first, admission.enter() as second:
-        assert first.read(request(300)) == b"x" * 300
+    with ExitStack() as entered:
+        entries = [entered.enter_context(admission.enter()) for _ in range(5)]
+        for entry in entries[:4]:
+            assert entry.read(request(100)) == b"x" * 100
         with pytest.raises(Overloaded):
-            second.read(request(101))
-        with admission.enter() as third:
-            assert len(third.read(request(100))) == 100
+            entries[4].read(request(1))
     with admission.enter() as entry:
-        assert len(entry.read(request(400))) == 400
+        assert len(entry.read(request(100))) == 100
+
+
+def test_a_body_that_is_announced_as_too_large_is_not_read() -> None:
+    with Admission(1, payload=100).enter() as entry, pytest.raises(RequestEntityTooLarge):
+        entry.read(request(101))
 
 
 def test_a_failure_gives_the_place_back() -> None:
     admission = Admission(requests=1, payload=100)
     for _ in range(3):
-        with pytest.raises(Overloaded), admission.enter() as entry:
-            entry.read(request(401))
+        with pytest.raises(RequestEntityTooLarge), admission.enter() as entry:
+            entry.read(request(101))
     with admission.enter() as entry:
-        assert len(entry.read(request(400))) == 400
+        assert len(entry.read(request(100))) == 100

@@ -49,7 +49,7 @@ def test_a_server_that_has_answered_has_none_of_the_code_that_it_does_not_need()
     code = """
 names = '''_ssl _decimal _ctypes asyncio click.core flask.testing http.server
 importlib.metadata._meta jinja2.environment logging.handlers numpy._typing._array_like
-onnx pydantic requests tokenizers.implementations.base_tokenizer torch transformers
+onnx opentelemetry pydantic requests tokenizers.implementations.base_tokenizer torch transformers
 werkzeug.sansio.multipart'''.split()
 def call(path, method, body=b""):
     import io
