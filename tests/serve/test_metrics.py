@@ -191,6 +191,25 @@ def test_closing_tells_the_rest_and_only_once() -> None:
     assert told.predictions == {"1": 1, "0": 1, "-1": 0}
 
 
+def test_closing_waits_for_a_window_that_is_being_told() -> None:
+    """Else the process would end with half of it written."""
+    told = Told()
+    window = Window(0.05, told)
+    window.add({"1": 1}, 0.5, KNOWN)
+    told.again()
+    told.goes_on.clear()
+    window.add({"1": 1}, 0.6, KNOWN)
+    told.again()  # and goes on telling
+    last = threading.Thread(target=window.close)
+    last.start()
+    last.join(0.1)
+    assert last.is_alive()
+    told.goes_on.set()
+    last.join(30)
+    assert not last.is_alive()
+    assert told.confidence == [0.5, 0.6]
+
+
 def test_nothing_is_told_twice_or_lost_among_eight_threads() -> None:
     told = Told()
     window = Window(0.001, told)

@@ -1,0 +1,289 @@
+"""What the documents say about metrics, errors and settings, held against the code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve import errors
+from serve.metrics import NAMESPACE
+from serve.settings import Settings
+from tests.conftest import BLOG, ROOT
+from tests.serve import emf
+from tests.serve.logged import Line, serving
+
+DOCS = ROOT / "docs"
+README = (ROOT / "README.md").read_text()
+OPERATIONS = (DOCS / "operations.md").read_text()
+DASHBOARD = (DOCS / "dashboard.json").read_text()
+ALARMS = (DOCS / "alarms.jsonl").read_text()
+# AWS calls these lists exhaustive for serverless endpoints; the names are those of the second page:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-monitoring.html
+# https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+PLATFORM = {
+    "AWS/SageMaker": {
+        "Invocations",
+        "Invocation4XXErrors",
+        "Invocation5XXErrors",
+        "ModelLatency",
+        "ModelSetupTime",
+        "OverheadLatency",
+        "ServerlessConcurrentExecutionsUtilization",
+        "ServerlessProvisionedConcurrencyExecutions",
+        "ServerlessProvisionedConcurrencyInvocations",
+        "ServerlessProvisionedConcurrencySpilloverInvocations",
+        "ServerlessProvisionedConcurrencyUtilization",
+    },
+    "/aws/sagemaker/Endpoints": {"MemoryUtilization"},
+}
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CWL_QuerySyntax.html
+INSIGHTS = set("filter fields stats sort limit display by as asc desc and or not in".split())
+
+
+def table(document: str, head: str) -> list[list[str]]:
+    """Cells of the rows of the table that begins with these columns."""
+    (found,) = re.findall(rf"^\| {re.escape(head)}.*\n\|[-| :]+\n((?:\|.*\n)+)", document, re.M)
+    return [[cell.strip() for cell in row.strip("|").split(" |")] for row in found.splitlines()]
+
+
+def blocks(kind: str) -> list[str]:
+    """Code of one kind in the document on operations."""
+    return re.findall(rf"```{kind}\n(.*?)```", OPERATIONS, re.S)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
+    """All that a server writes in its life, metrics with an endpoint's name."""
+    with serving(tmp_path_factory.mktemp("docs"), ENDPOINT_NAME="sentiment") as logged:
+        logged.ask(BLOG, {"X-Amzn-SageMaker-Inference-Id": "order-7"})
+        logged.ask(b"{}\n")
+        logged.stop()
+        return logged.lines()
+
+
+@pytest.fixture(scope="module")
+def emitted(written: list[Line]) -> dict[str, tuple[str, set[str]]]:
+    """Unit and dimensions of each metric."""
+    return {
+        name: (unit, set(emf.dimensions(line)))
+        for line in written
+        if "_aws" in line
+        for name, (_, unit) in emf.metrics(line).items()
+    }
+
+
+def test_the_table_of_errors_is_that_of_the_code() -> None:
+    rows = [(int(row[0]), row[1].strip("`")) for row in table(OPERATIONS, "status | code")]
+    assert rows == list(errors.STATUS.values())
+
+
+def test_the_table_of_metrics_is_what_is_emitted(
+    emitted: Mapping[str, tuple[str, set[str]]],
+) -> None:
+    rows = {
+        row[0].strip("`"): (row[1], set(row[2].split(", ")))
+        for row in table(OPERATIONS, "metric | unit | dimensions")
+    }
+    assert rows == emitted
+    assert f"`{NAMESPACE}`" in OPERATIONS
+
+
+def test_the_table_of_fields_is_what_a_line_has(written: list[Line]) -> None:
+    (line, _) = [each for each in written if each["event"] == "request"]
+    fields = set(line) - {"_aws", *emf.metrics(line), *emf.dimensions(line)}
+    assert [row[0].strip("`") for row in table(OPERATIONS, "field")] == [
+        field for field in line if field in fields
+    ]
+    (example,) = blocks("json")
+    assert list(json.loads(example)) == [field for field in line if field in fields]
+
+
+def queries() -> list[str]:
+    widgets = json.loads(DASHBOARD)["widgets"]
+    shown = [each["properties"]["query"] for each in widgets if each["type"] == "log"]
+    return [*blocks("insights"), *shown]
+
+
+@pytest.mark.parametrize("query", queries())
+def test_queries_ask_for_fields_that_lines_have(query: str, written: list[Line]) -> None:
+    query = re.sub(r"^SOURCE '[^']*' \|", "", query)
+    names = {"@timestamp"}
+    for line in written:
+        names |= set(line) | {f"labels.{label}" for label in line.get("labels", {})}
+    names |= set(re.findall(r" as (\w+)", query))
+    words = re.sub(r"'[^']*'|\w+(?=\()|\b\d\w*\b(?!`)", "", query)  # texts, functions, numbers
+    asked = set(re.findall(r"`([^`]+)`", words)) | set(
+        re.findall(r"@?[a-z][\w.]*", re.sub(r"`[^`]*`", "", words))
+    )
+    assert asked - names - INSIGHTS == set()
+    commands = [each.split()[0] for each in query.split("|")]
+    assert set(commands) <= {"filter", "stats", "sort", "limit", "display"}
+
+
+def shown() -> Iterator[list[Any]]:
+    """Metrics of the dashboard: namespace, name, dimensions, perhaps options."""
+    for widget in json.loads(DASHBOARD)["widgets"]:
+        yield from (
+            row for row in widget["properties"].get("metrics", []) if isinstance(row[0], str)
+        )
+
+
+def watched() -> Iterator[Mapping[str, Any]]:
+    """Metrics of the alarms."""
+    for alarm in map(json.loads, ALARMS.splitlines()):
+        yield from (
+            [alarm]
+            if "MetricName" in alarm
+            else (each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each)
+        )
+
+
+def test_the_dashboard_and_the_alarms_name_metrics_that_there_are(
+    emitted: Mapping[str, tuple[str, set[str]]],
+) -> None:
+    used = [
+        (row[0], row[1], set(row[2 : len(row) - len(row) % 2 : 2]))  # options come after pairs
+        for row in shown()
+    ]
+    used += [
+        (each["Namespace"], each["MetricName"], {one["Name"] for one in each["Dimensions"]})
+        for each in watched()
+    ]
+    for namespace, name, dimensions in used:
+        if namespace == NAMESPACE:
+            assert emitted[name][1] == dimensions, name
+        else:
+            assert name in PLATFORM[namespace]
+            assert dimensions == {"EndpointName", "VariantName"}
+    assert set(emitted) - {"LabelShare"} <= {name for _, name, _ in used}
+
+
+def test_widgets_of_the_dashboard_do_not_overlap() -> None:
+    cells = [
+        (x, y)
+        for each in json.loads(DASHBOARD)["widgets"]
+        for x in range(each["x"], each["x"] + each["width"])
+        for y in range(each["y"], each["y"] + each["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+
+
+def test_the_table_of_alarms_is_that_of_the_file() -> None:
+    alarms = [json.loads(line) for line in ALARMS.splitlines()]
+    rows = [(row[0], row[1].split("`")[1]) for row in table(OPERATIONS, "alarm")]
+    assert rows == [
+        (alarm["AlarmName"].removeprefix("ENDPOINT-"), metric["MetricName"])
+        for alarm, metric in zip(alarms, watched(), strict=True)
+    ]
+
+
+def test_slow_is_half_of_the_deadline() -> None:
+    (slow,) = [each for each in watched() if each["MetricName"] == "ModelLatency"]
+    assert slow["Threshold"] == Settings().deadline_seconds / 2 * 1e6  # microseconds
+    assert f"over {Settings().deadline_seconds / 2} s" in OPERATIONS
+
+
+# Stands in for the AWS CLI: the same calls, by boto3.
+CLI = f"""#!{sys.executable}
+import json, re, sys
+from pathlib import Path
+import boto3
+
+service, operation, *options = sys.argv[1:]
+call = {{}}
+for name, value in zip(options[::2], options[1::2], strict=True):
+    if value.startswith("file://"):
+        value = Path(value.removeprefix("file://")).read_text()
+    if name == "--cli-input-json":
+        call |= json.loads(value)
+    else:
+        call["".join(map(str.capitalize, name.strip("-").split("-")))] = value
+getattr(boto3.client(service), operation.replace("-", "_"))(**call)
+"""
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[dict[str, str]]:
+    """Variables for a cloud on this machine, which checks the calls that it gets."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+    }
+    server.stop()
+
+
+def test_the_alarms_and_the_dashboard_are_made_by_the_commands_as_they_stand(
+    cloud: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "aws").write_text(CLI)
+    (tmp_path / "aws").chmod(0o755)
+    for name, value in {**cloud, "PATH": f"{tmp_path}:{os.environ['PATH']}"}.items():
+        monkeypatch.setenv(name, value)
+    for script in (block for block in blocks("bash") if "aws cloudwatch" in block):
+        script = script.replace("/tmp/dashboard.json", str(tmp_path / "dashboard.json"))
+        subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=ROOT, check=True)
+    import boto3
+
+    client = boto3.client("cloudwatch")
+    alarms = client.describe_alarms()["MetricAlarms"]
+    assert len(alarms) == len(ALARMS.splitlines())
+    made = (
+        json.dumps(alarms, default=str)
+        + client.get_dashboard(DashboardName="sentiment")["DashboardBody"]
+    )
+    assert made.count('"sentiment"') > 20
+    assert not re.search("ENDPOINT|TOPIC|REGION", made)
+
+
+@pytest.mark.parametrize("script", blocks("bash"))
+def test_a_block_for_the_shell_is_one_for_the_shell(script: str) -> None:
+    subprocess.run(["bash", "-n", "-c", script], check=True)
+
+
+def test_the_readme_lists_every_setting() -> None:
+    asked = set()
+
+    class Environment(dict[str, str]):
+        def get(self, name: str, default: Any = None) -> Any:
+            asked.add(name)
+            return super().get(name, default)
+
+    Settings.from_environment(Environment())
+    # The platform sets these itself; the README tells of them where they matter.
+    own = asked - {"SAGEMAKER_BATCH", "SAGEMAKER_MAX_PAYLOAD_IN_MB"}
+    assert {row[0].strip("`") for row in table(README, "variable | default | meaning")} == own
+
+
+@pytest.mark.parametrize(
+    "document", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name
+)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    text = document.read_text()
+    for target in re.findall(r"\]\(([^)#\s:]*(?:#[^)]*)?)\)", text):
+        name, _, anchor = target.partition("#")
+        path = document.parent / name if name else document
+        assert path.exists(), target
+        if anchor:
+            heads = re.findall(r"^#+ (.+)$", path.read_text().lower(), re.M)
+            anchors = [re.sub(r"[^\w -]", "", head).replace(" ", "-") for head in heads]
+            assert anchor in anchors, target
+    for reference in re.findall(r"\]\[(\w+)\]", text):
+        assert f"\n[{reference}]: " in text, reference
+    for reference in re.findall(r"^\[(\w+)\]: ", text, re.M):
+        assert text.count(f"[{reference}]") > 1, reference
