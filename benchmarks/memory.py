@@ -19,7 +19,7 @@ class Sample:
 
     requests: int
     rss: float  # pages that processes share count in each of them
-    pss: float  # they are divided among them
+    anonymous: float  # without those of files, which other programs may share; others count once
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def sampling(
 
     def sample() -> None:
         with suppress(OSError):  # a thread or a process ended while it was read
-            samples.append(Sample(requests(), running.rss(), running.pss()))
+            samples.append(Sample(requests(), running.rss(), running.anonymous()))
 
     def sample_until_over() -> None:
         while not over.wait(seconds):

@@ -88,11 +88,11 @@ class Phases:
         pings = Pings(self._running.port)
         seconds = self._seconds / ROUNDS / len(traffics)
 
-        def requests() -> int:
+        def answered() -> int:
             return sum(traffic.tally.right for traffic in traffics.values())
 
         interval = max(LEAST_SECONDS, self._seconds / SAMPLES)
-        sampling = memory.sampling(self._running, requests, interval)
+        sampling = memory.sampling(self._running, answered, interval)
         with pinging(pings), sampling as samples:
             for count in tqdm([*traffics] * ROUNDS, unit="turn", disable=not sys.stderr.isatty()):
                 self._ask(traffics[count], count, evenly(RATE * rates[count], seconds))
@@ -102,9 +102,12 @@ class Phases:
         self._pings("rounds", pings)
         for sample in samples:
             self._found.add("all", asdict(sample))
-        for kind in ("rss", "pss"):
-            values = [self._found.of(what, "all") for what in ("requests", kind)]
-            self._found.add("all", {f"slope_{kind}": memory.slope(*values)})
+        half = (len(samples) - 1) // 2
+        for kind in ("rss", "anonymous"):
+            requests, megabytes = (self._found.of(what, "all") for what in ("requests", kind))
+            self._found.add("all", {f"slope_{kind}": memory.slope(requests, megabytes)})
+            late = memory.slope(requests[half:], megabytes[half:])
+            self._found.add("all", {f"late_slope_{kind}": late})
 
     def _saturate(self) -> float:
         """Pings while as much waits as connections can bring; gives the records a second."""

@@ -40,9 +40,12 @@ NOTES = """\
   against those that had to wait for it, too; uncorrected: from the time it was sent
   ([traffic.py](traffic.py)). Percentiles are those of an HdrHistogram
 - a second, closed loop: answered when each connection asks again at once; sent: 70 % of it
-- memory: of all processes, from smaps_rollup, after the warm-up; RSS counts pages that processes
-  share in each of them, PSS once. The slope is that of least squares
-- pings: five a second, each over a new connection, from the time they were planned for
+- memory: of all processes, from smaps_rollup, after the warm-up. rss counts pages that processes
+  share in each of them; anonymous (Pss_Anon) leaves out files, and counts the rest once. The slope
+  is that of least squares; one that is smaller in the second half fills something up, and is no
+  leak
+- pings: five a second, each over a new connection, from the time they were planned for; the client
+  that asks for all else sends them, too, so they are late when it is
 - the server has one CPU, the client another, if there is one; the server writes its log"""
 
 
@@ -133,12 +136,14 @@ def _pings(results: Results) -> str:
 
 def _memory(results: Results) -> str:
     lines = []
-    for kind in ("rss", "pss"):
-        values, slope = results.of(kind, "all"), results.of(f"slope_{kind}", "all")
-        if values and slope:
-            ends = f"{values[0]:.1f}", f"{values[-1]:.1f}", f"{max(values):.1f}"
-            lines.append([kind.upper(), *ends, f"{slope[0]:.2f}"])
-    return _table(("", "first", "last", "most", "slope, 10,000 requests"), lines)
+    for kind in ("rss", "anonymous"):
+        values = results.of(kind, "all")
+        slopes = [results.of(f"{slope}_{kind}", "all") for slope in ("slope", "late_slope")]
+        if values and all(slopes):
+            ends = [f"{value:.1f}" for value in (values[0], values[-1], max(values))]
+            lines.append([kind, *ends, *(f"{slope:.2f}" for (slope,) in slopes)])
+    heads = ("", "first", "last", "most", "slope, 10,000 requests", "that of the second half")
+    return _table(heads, lines)
 
 
 def _stop(results: Results) -> str:

@@ -54,6 +54,7 @@ def _latencies(axis: Axes, results: Results) -> None:
             longest = max(longest, points[-1][0])
     axis.set_xscale("log")
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:,g}")
     axis.set_xticks([], minor=True)
     places = {1 / (1 - tick / 100): f"{tick:g}" for tick in TICKS}
     shown = {place: words for place, words in places.items() if place <= 1.01 * longest}

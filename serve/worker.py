@@ -35,6 +35,8 @@ LEAVE_SECONDS = 30.0
 # A connection that is about to be closed is kept open so long for what its client still sends.
 PART_SECONDS = 2.0
 PIECE = 65536
+# The rest of a body that was refused is read for so long.
+DRAIN_SECONDS = 5.0
 KINDS: dict[type[Exception], type[ServeError]] = {
     http.LimitRequestLine: TargetTooLong,
     http.LimitRequestHeaders: HeadersTooLarge,
@@ -93,7 +95,18 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Serve a request whose headers have arrived."""
         self._heads.discard(conn.sock)
+        if getattr(req.body.reader, "length", 0) >= self.wsgi.config["MAX_CONTENT_LENGTH"]:
+            req.force_close()  # nobody will read that: the answer says that the connection ends
         return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
+        """Whether the connection can be used again: read the rest of a body that was refused.
+
+        gunicorn does so up to 64 KB, and closes a connection that it has said it keeps.
+        """
+        end = time.monotonic() + DRAIN_SECONDS
+        most = self.wsgi.config["MAX_CONTENT_LENGTH"]
+        return keepalive and bool(conn.parser.finish_body(deadline=end, max_bytes=most))
 
     def murder_pending(self) -> None:
         """Once a second: stop listening to requests that take too long, then drop them."""

@@ -31,6 +31,8 @@ REPORTED = replace(
     ANY, headers={"X-Amzn-SageMaker-Custom-Attributes": "on-bad-record=report,scores=all"}
 )
 ONE = Case(8, "made up", b'{"text": "a"}', {"Content-Type": "application/json"})
+LIST = replace(ONE, body=b'[{"text": "a"}, %b]' % (b"1" * 5000))
+NONE = replace(ONE, body=b"null", headers={**ONE.headers, **REPORTED.headers})
 NO_LINES: list[object] = []
 
 
@@ -94,6 +96,8 @@ def test_bodies_and_headers_are_of_all_kinds() -> None:
         (TWO, Answer(200, CSV, b"-1,0.75\n1,1.0\n")),
         (TWO, Answer(503, JSON | {"retry-after": "2"}, refusal("overloaded"))),
         (ONE, Answer(200, JSON, LINE)),
+        (LIST, Answer(400, JSON, refusal(lines=bad(2)))),
+        (NONE, Answer(200, JSON, b'{"error": "why"}\n')),
         (ANY, Answer(400, JSON, refusal(lines=bad(1, 3), omitted=1))),
         (ANY, Answer(413, JSON, refusal("too_many_records"))),
         (REPORTED, Answer(200, LINES, LINE + b'{"error": "why"}\n')),
@@ -122,6 +126,8 @@ def test_an_answer_as_it_should_be_has_no_faults(sent: Case, answer: Answer) -> 
         (TWO, Answer(200, CSV, b"1,0.5\n1,0.5,0.5\n"), "3 columns"),
         (REPORTED, Answer(200, CSV, b"1,0.5\n1,0.5,0.5,0.5,0.5\n"), "add up"),
         (ONE, Answer(200, JSON, b"[" + LINE + b"]"), "a list for one object"),
+        (LIST, Answer(200, JSON, LINE), "a list for one object"),
+        (LIST, Answer(400, JSON, refusal(lines=bad(3))), "no such line"),
         (TWO, Answer(400, JSON, refusal()), "nothing is wrong"),
         (ANY, Answer(400, LINES, refusal()), "not JSON"),
         (ANY, Answer(400, JSON, refusal("overloaded")), "code overloaded"),

@@ -126,6 +126,28 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(victim: targets.Over
         assert refusal(client.answer(), 413)["code"] == "payload_too_large"
 
 
+@pytest.mark.parametrize("size", [1000, 100_000, LIMIT, LIMIT + 1])
+@pytest.mark.parametrize(
+    "fields",
+    [["/ping"], ["/invocations", "Accept: image/png"], ["/invocations", "Content-Type: a/b"]],
+)
+def test_who_may_keep_a_connection_after_a_refusal_is_answered_on_it(
+    victim: targets.OverHttp, fields: list[str], size: int
+) -> None:
+    """The body that was refused unread is in the way."""
+    path, *more = fields
+    with raw.connect(victim.port) as [client]:
+        client.send(raw.request(b" " * size, *more, path=path))
+        answer = client.answer()
+        refusal(answer, 405, 406, 413, 415)
+        assert answer is not None
+        if answer.headers["connection"] != "close":
+            client.send(raw.request(RECORD))
+            second = client.answer()
+            assert second is not None, "the connection was closed, and was said to be kept"
+            assert second.status == 200
+
+
 @pytest.mark.parametrize("framing", ["Content-Length", "chunks"])
 def test_a_body_of_exactly_the_limit_is_read(victim: targets.OverHttp, framing: str) -> None:
     body = RECORD + b" " * (LIMIT - len(RECORD))
