@@ -51,7 +51,7 @@ CALLS = (
     ("tokenizers", "Tokenizer.from_file", "tokenizer"),
     ("tokenizers", "Tokenizer.from_str", "tokenizer"),
     ("tokenizers", "Tokenizer.from_buffer", "tokenizer"),
-    ("model_handler.handler", "Handler.predict", "first request"),
+    ("model_handler.handler", "Handler.score", "first request"),
 )
 # Functions whose call is a moment, since they last as long as the server.
 MOMENTS = (
