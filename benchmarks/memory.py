@@ -19,7 +19,7 @@ class Sample:
 
     requests: int
     rss: float  # pages that processes share count in each of them
-    anonymous: float  # without those of files, which other programs may share; others count once
+    anonymous: float  # the same, without pages of files
 
 
 @contextmanager

@@ -40,10 +40,9 @@ NOTES = """\
   against those that had to wait for it, too; uncorrected: from the time it was sent
   ([traffic.py](traffic.py)). Percentiles are those of an HdrHistogram
 - a second, closed loop: answered when each connection asks again at once; sent: 70 % of it
-- memory: of all processes, from smaps_rollup, after the warm-up. rss counts pages that processes
-  share in each of them; anonymous (Pss_Anon) leaves out files, and counts the rest once. The slope
-  is that of least squares; one that is smaller in the second half fills something up, and is no
-  leak
+- memory: of all processes, after the warm-up. rss counts pages that processes share in each of them
+  (Rss of smaps_rollup); anonymous leaves out pages of files (RssAnon). The slope is that of least
+  squares; if it is much smaller in the second half, something fills up rather than leaks
 - pings: five a second, each over a new connection, from the time they were planned for; the client
   that asks for all else sends them, too, so they are late when it is
 - the server has one CPU, the client another, if there is one; the server writes its log"""
