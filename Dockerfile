@@ -103,8 +103,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     # One heap for all threads, in huge pages where the kernel has them: the tables of a tokenizer
     # are tens of megabytes in small pieces, and a quarter of a start went into mapping their pages.
     # https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
+    # No thread keeps freed pieces to itself: there may be 320.
     MALLOC_ARENA_MAX=1 \
-    GLIBC_TUNABLES=glibc.malloc.hugetlb=1 \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.tcache_count=0 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /tmp
