@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE, help="folder of the results")
     parser.add_argument("--redraw", action="store_true", help="only from soak.json")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped
     if options.redraw:
         found = results.read(options.out / "soak.json")
     else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import os
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--save", type=Path, default=SAVED, help="where bodies are saved")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped
     image = None if options.process else options.image
     why = containers.missing(image) if image else ""
     if why:
