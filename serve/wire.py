@@ -92,7 +92,8 @@ def _read_lines(body: bytes) -> list[Record | BadLine]:
 def _lines(body: bytes) -> list[tuple[int, bytes]]:
     """The lines of a body that are not blank, with their numbers, counted from 1."""
     # BytesIO ends lines at b"\n" alone, and shares the bytes of the body.
-    numbered = ((number, line) for number, line in enumerate(io.BytesIO(body), 1) if line.strip())
+    lines = (line.removesuffix(b"\n") for line in io.BytesIO(body))
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     return _not_too_many(list(islice(numbered, MOST_RECORDS + 1)))
 
 
@@ -144,7 +145,8 @@ def _reason(error: BaseException | None) -> str:
         return f"not valid UTF-8: {error.reason} at byte {error.start}"
     if isinstance(error, json.JSONDecodeError):
         line = f"line {error.lineno}, " if error.lineno > 1 else ""  # of a JSON body
-        return f"not valid JSON: {error.msg} at {line}column {error.colno}"
+        what = error.msg.removesuffix(" at")  # of some of Python's messages
+        return f"not valid JSON: {what} at {line}column {error.colno}"
     return f"not valid JSON: {error}"
 
 

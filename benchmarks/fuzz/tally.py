@@ -43,6 +43,15 @@ class Tally:
             return None
         return UNIT * statistics.linear_regression(counts, sizes).slope
 
+    def tenths(self) -> list[float]:
+        """The median memory, MB, while each tenth of the bodies was sent."""
+        tenth = self.bodies / 10
+        parts = [
+            [mb for count, mb in self.memory if part * tenth <= count < (part + 1) * tenth]
+            for part in range(10)
+        ]
+        return [statistics.median(part) for part in parts if part]
+
 
 def summary(tally: Tally, log: Log) -> dict[str, str]:
     """The figures, each with its name."""
@@ -60,6 +69,7 @@ def summary(tally: Tally, log: Log) -> dict[str, str]:
         "texts in the log": f"{len(log.quoted):,}",
         "troubles in the log": f"{len(log.trouble):,}",
         "memory, first, last and most": f"{sizes[0]:.0f}, {sizes[-1]:.0f}, {max(sizes):.0f} MB",
+        "memory in each tenth, median": ", ".join(f"{mb:.0f}" for mb in tally.tenths()) + " MB",
         f"memory for each {UNIT:,} bodies": "unknown" if slope is None else f"{slope:+.2f} MB",
     }
 

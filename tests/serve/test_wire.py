@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from contextlib import suppress
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from model_handler import Prediction
 from serve import wire
-from serve.errors import BadLine, BadRequest, ServeError, UnsupportedMediaType
+from serve.errors import BadLine, BadRequest, ServeError, TooManyRecords, UnsupportedMediaType
 from serve.records import Outcome, Record
 
 GOOD = b'{"features": ["fine"]}'
@@ -77,6 +78,8 @@ def test_reading_goes_on_behind_a_bad_line() -> None:
         (b'{"features": ["\\ud800"]}', "surrogate"),
         (b'{"features": ["\xff"]}', "not valid UTF-8: invalid start byte at byte 15"),
         (b'{"features": ["fine"], "features": ["bad"]}', "has the same key twice"),
+        (b'{"features": "broken o', "Unterminated string starting at column 14"),
+        (b'{"features": "a\tb"}', "Invalid control character at column 16"),
         (b"[" * 100_000, "nested too deeply"),
     ],
 )
@@ -125,6 +128,30 @@ def test_answers_have_the_keys_of_the_example_in_its_order() -> None:
     assert wire.write(outcomes, wire.JSON_LINES, single=False) == expected
     assert json.loads(wire.write(outcomes, wire.JSON, single=False))[1] == {"error": "no"}
     assert json.loads(wire.write(outcomes[:1], wire.JSON, single=True))["predicted_label"] == -1
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\n" + GOOD])
+def test_a_line_that_breaks_off_is_told_the_column_of_its_own_line(end: bytes) -> None:
+    found = read(GOOD + b'\n{"features": ' + end)[1]
+    assert isinstance(found, BadLine)
+    assert found.number == 2
+    assert re.fullmatch(r"not valid JSON: Expecting value at column 1[45]", found.reason)
+
+
+@pytest.mark.parametrize("media_type", [wire.JSON_LINES, wire.JSON, wire.CSV])
+def test_a_body_of_more_records_than_can_be_answered_is_refused_with_how_many_can(
+    media_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "MOST_RECORDS", 2000)
+
+    def body(count: int) -> bytes:
+        if media_type == wire.JSON:
+            return b"[" + b",".join([GOOD] * count) + b"]"
+        return b"\n".join([GOOD] * count)
+
+    assert len(wire.read(body(2000), media_type).records) == 2000
+    with pytest.raises(TooManyRecords, match=r"^a body may hold 2,000 records; send the rest in"):
+        wire.read(body(2001), media_type)
 
 
 @pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
