@@ -66,14 +66,13 @@ class Entry:
         announced = request.content_length or 0
         if announced > self._admission.payload:
             raise RequestEntityTooLarge
-        self._grow(announced)
         pieces: list[bytes] = []
         length = 0
         try:
             while piece := stream.read(PIECE):
                 pieces.append(piece)
                 length += len(piece)
-                self._grow(length)  # without a Content-Length it is only known now
+                self._grow(length)  # what is announced takes no room before it is there
             if length >= announced:
                 return b"".join(pieces)
         except ParseException as error:  # of a chunk

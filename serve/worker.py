@@ -35,6 +35,8 @@ LEAVE_SECONDS = 30.0
 # A connection that is about to be closed is kept open so long for what its client still sends.
 PART_SECONDS = 2.0
 PIECE = 65536
+# So many idle connections, the oldest, make room where there is none left.
+ROOM = 256
 # The rest of a body that was refused is read for so long.
 DRAIN_SECONDS = 5.0
 KINDS: dict[type[Exception], type[ServeError]] = {
@@ -110,8 +112,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
 
     def murder_pending(self) -> None:
         """Once a second: stop listening to requests that take too long, then drop them."""
-        super().murder_pending()
         now = time.monotonic()
+        if self.nr_conns >= self.worker_connections:  # new ones are not accepted then
+            for idle in (*self.pending_conns, *self.keepalived_conns)[:ROOM]:
+                idle.timeout = now
+            self.murder_keepalived()
+        super().murder_pending()
         longest = ARRIVAL_SECONDS + self.wsgi.extensions["deadline"] + LEAVE_SECONDS
         for client, begun in list(self._begun.items()):
             hurry = not self.alive and client in self._heads

@@ -62,7 +62,7 @@ def test_an_eager_model_that_cannot_be_loaded_ends_the_server(tmp_path: Path) ->
 def test_a_setting_that_cannot_be_used_is_one_line_and_exit_code_2() -> None:
     found = subprocess.run(
         [sys.executable, "-m", "serve"],
-        env={"SAGEMAKER_BIND_TO_PORT": "http"},
+        env={**os.environ, "SAGEMAKER_BIND_TO_PORT": "http"},
         capture_output=True,
         text=True,
         check=False,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -71,9 +72,12 @@ def test_headers_that_do_not_arrive_end_the_connection(client: socket.socket) ->
 def test_an_answer_that_is_not_read_does_not_hold_a_thread(
     server: targets.OverHttp, client: socket.socket
 ) -> None:
-    body = b'{"text": "good"}\n' * 300_000  # equal texts: an answer of 17 MB, at once
+    body = b'"features"\n' * 50_000  # quickly refused, line by line, in an answer of 7 MB
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    head = f"POST /invocations HTTP/1.1\r\nHost: me\r\nContent-Length: {len(body)}\r\n\r\n"
+    wish = "X-Amzn-SageMaker-Custom-Attributes: on-bad-record=report"
+    head = (
+        f"POST /invocations HTTP/1.1\r\nHost: me\r\n{wish}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     client.sendall(head.encode() + body)
     client.recv(1)
     assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
@@ -98,3 +102,12 @@ def test_clients_that_do_not_hang_up_hold_up_nobody(server: targets.OverHttp) ->
     assert time.monotonic() - began < 1.5
     for client in clients:
         client.close()
+
+
+def test_idle_connections_do_not_keep_others_out(server: targets.OverHttp) -> None:
+    with ExitStack() as opened:
+        for _ in range(800):  # more than a worker takes
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        began = time.monotonic()
+        assert server.request("GET", "/ping").status == 200
+        assert time.monotonic() - began < 10

@@ -10,7 +10,7 @@ from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from serve.admission import Admission
-from serve.errors import Overloaded
+from serve.errors import BadRequest, Overloaded
 
 
 def request(size: int) -> Request:
@@ -42,6 +42,18 @@ def test_bodies_may_be_four_of_the_largest_together() -> None:
 def test_a_body_that_is_announced_as_too_large_is_not_read() -> None:
     with Admission(1, payload=100).enter() as entry, pytest.raises(RequestEntityTooLarge):
         entry.read(request(101))
+
+
+def test_what_is_announced_takes_no_room_before_it_is_there() -> None:
+    admission = Admission(requests=9, payload=100)
+    environ = EnvironBuilder(method="POST").get_environ()
+    with ExitStack() as entered:
+        for _ in range(5):
+            with pytest.raises(BadRequest, match="ended before the body"):
+                entered.enter_context(admission.enter()).read(
+                    Request({**environ, "CONTENT_LENGTH": "100"})
+                )
+        assert len(entered.enter_context(admission.enter()).read(request(100))) == 100
 
 
 def test_a_failure_gives_the_place_back() -> None:
