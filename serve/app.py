@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         "handler": handler,
         "telemetry": telemetry,
         "deadline": settings.deadline_seconds,
+        "arrived": lambda _: None,  # a worker wants to know which requests are all there
     }
 
     @app.get("/ping")
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             with account.stage("read"):
                 data = entry.read(request)
                 account.bytes_in = len(data)
+                app.extensions["arrived"](request.environ.get("gunicorn.socket"))
             with account.stage("parse"), interpreter:
                 body = wire.read(data, ask.media_type)
             bad = [record for record in body.records if isinstance(record, errors.BadLine)]

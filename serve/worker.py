@@ -53,6 +53,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         self.wsgi: Any = None  # until the application is loaded
         self._begun: dict[socket.socket, float] = {}  # requests, from their first byte
         self._heads: set[socket.socket] = set()  # those of which the headers are not all there
+        self._whole: set[socket.socket] = set()  # those that are all there
 
     def accept(self, listener: socket.socket) -> bool:
         """Accept a connection, if one waits; it gets a thread once it has sent something."""
@@ -92,6 +93,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             return served
         finally:
             self._heads.discard(conn.sock)
+            self._whole.discard(conn.sock)
             del self._begun[conn.sock]
 
     def handle_request(self, req: Any, conn: Any) -> Any:
@@ -121,12 +123,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         longest = ARRIVAL_SECONDS + self.wsgi.extensions["deadline"] + LEAVE_SECONDS
         for client, begun in list(self._begun.items()):
             hurry = not self.alive and client in self._heads
-            if now - begun > (IDLE_SECONDS if hurry else ARRIVAL_SECONDS):
-                # Harmless to a request that has arrived; its connection ends with the answer.
-                _shut(client, socket.SHUT_RD if now - begun <= longest else socket.SHUT_RDWR)
+            if now - begun > longest:
+                _shut(client, socket.SHUT_RDWR)
+            elif client not in self._whole and now - begun > (
+                IDLE_SECONDS if hurry else ARRIVAL_SECONDS
+            ):
+                _shut(client, socket.SHUT_RD)
 
     def run(self) -> None:
         """Serve until SIGTERM."""
+        self.wsgi.extensions["arrived"] = self._whole.add
         try:
             super().run()
         finally:

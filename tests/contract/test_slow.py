@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -26,13 +27,13 @@ main()
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[targets.OverHttp]:
+@contextmanager
+def impatient(deadline: str) -> Iterator[targets.OverHttp]:
     found = targets.OverHttp(targets.free_port())
     own = {
         "MODEL_DIR": str(BUNDLED),
         "SAGEMAKER_BIND_TO_PORT": str(found.port),
-        "DEADLINE_SECONDS": "1",
+        "DEADLINE_SECONDS": deadline,
     }
     process = subprocess.Popen([sys.executable, "-c", IMPATIENT], env={**os.environ, **own})
     try:
@@ -41,6 +42,12 @@ def server() -> Iterator[targets.OverHttp]:
     finally:
         process.terminate()
         assert process.wait(30) == 0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[targets.OverHttp]:
+    with impatient(deadline="1") as found:
+        yield found
 
 
 @pytest.fixture
@@ -111,3 +118,19 @@ def test_idle_connections_do_not_keep_others_out(server: targets.OverHttp) -> No
         began = time.monotonic()
         assert server.request("GET", "/ping").status == 200
         assert time.monotonic() - began < 10
+
+
+def test_a_request_that_is_computed_for_long_keeps_its_connection() -> None:
+    """It has arrived; only its answer takes long."""
+    records = (b'{"text": "number %d did not fit me at all"}\n' % n for n in range(4000))
+    with (
+        impatient(deadline="100") as found,
+        socket.create_connection(("127.0.0.1", found.port), timeout=100) as client,
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", found.port)
+        connection.sock = client
+        for body in (b"".join(records), BLOG):
+            connection.request("POST", "/invocations", body)
+            response = connection.getresponse()
+            assert len(lines(response.read())) == body.count(b"\n")
+            assert connection.sock is client
