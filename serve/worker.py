@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
 from typing import Any
@@ -24,6 +23,7 @@ from serve.errors import (
     TargetTooLong,
     render,
 )
+from serve.partings import part, shut
 from serve.settings import ARRIVAL_SECONDS
 
 # What SageMaker leaves between SIGTERM and SIGKILL is 30 seconds, of which gunicorn takes 25.
@@ -32,9 +32,6 @@ FINISH_SECONDS = 23.0
 IDLE_SECONDS = 1.0
 # After the deadline of a request its answer must be read in this time.
 LEAVE_SECONDS = 30.0
-# A connection that is about to be closed is kept open so long for what its client still sends.
-PART_SECONDS = 2.0
-PIECE = 65536
 # So many idle connections, the oldest, make room where there is none left.
 ROOM = 256
 # The rest of a body that was refused is read for so long.
@@ -89,7 +86,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         try:
             served = super().handle(conn)
             if served is False:
-                _part(conn.sock)
+                part(conn.sock)
             return served
         finally:
             self._heads.discard(conn.sock)
@@ -124,11 +121,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         for client, begun in list(self._begun.items()):
             hurry = not self.alive and client in self._heads
             if now - begun > longest:
-                _shut(client, socket.SHUT_RDWR)
+                shut(client, socket.SHUT_RDWR)
             elif client not in self._whole and now - begun > (
                 IDLE_SECONDS if hurry else ARRIVAL_SECONDS
             ):
-                _shut(client, socket.SHUT_RD)
+                shut(client, socket.SHUT_RD)
 
     def run(self) -> None:
         """Serve until SIGTERM."""
@@ -162,22 +159,3 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             client.sendall(head.encode() + body)
         except OSError:
             self.log.debug("nobody is there to be told")
-
-
-def _part(client: socket.socket) -> None:
-    """Wait for a client to have read its answer; gunicorn would do so in its main thread.
-
-    https://www.rfc-editor.org/rfc/rfc9112#section-9.6
-    """
-    deadline = time.monotonic() + PART_SECONDS
-    with suppress(OSError):
-        client.shutdown(socket.SHUT_WR)
-        client.settimeout(PART_SECONDS)
-        while time.monotonic() < deadline and client.recv(PIECE):
-            pass
-    _shut(client, socket.SHUT_RDWR)
-
-
-def _shut(client: socket.socket, how: int) -> None:
-    with suppress(OSError):  # it is closed already
-        client.shutdown(how)
