@@ -147,14 +147,14 @@ def test_more_records_than_can_be_scored_in_time_are_refused_with_how_many_can()
         assert len(lines(ask(server, number // 3).body)) == number // 3
 
 
-def test_a_request_that_overruns_is_answered_504() -> None:
-    """Here because other requests take the time that it would have had."""
+def test_a_crowd_that_cannot_be_served_in_time_is_told_so() -> None:
+    """By 504, or once the pace is known by 503; each request alone would fit."""
     environment = {**MODEL, "DEADLINE_SECONDS": "1"}
     with targets.gunicorn(environment) as (server, process), ThreadPoolExecutor(100) as pool:
         server.wait(process)
         answers = [pool.submit(ask, server, 40, f"of {place}") for place in range(100)]
         found = {answer.result().status for answer in answers}
-        assert 504 in found
+        assert found & {503, 504}
         assert found <= {200, 413, 503, 504}  # 413: not even forty fit, on a slow machine
         assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
 
