@@ -15,7 +15,7 @@ from serve.records import Outcome, Record
 
 def read(lines: Iterable[tuple[int, bytes]]) -> list[Record | BadLine]:
     """Numbered lines, none of them blank, to one record or bad line each."""
-    return [_record(number, line.rstrip(b"\r\n")) for number, line in lines]
+    return [_record(number, line.rstrip(b"\r")) for number, line in lines]
 
 
 def _record(number: int, line: bytes) -> Record | BadLine:
