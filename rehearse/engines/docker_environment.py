@@ -1,0 +1,122 @@
+"""A running container in, its answers, memory and lines out; and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rehearse.engines import Answer, OutOfMemory
+from rehearse.engines.http import Http
+from rehearse.engines.lines import Lines
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container as Running
+
+PORT = "8080/tcp"
+READER_SECONDS = 5.0
+# Memory that runs out may end a process below the first one only. Docker notes it, but later.
+NOTICE_SECONDS = 3.0
+POLL_SECONDS = 0.05
+
+
+class DockerEnvironment:
+    """One container."""
+
+    def __init__(self, container: Running, output: Any, log: Callable[[str], None]) -> None:
+        self.container = container
+        (published, *_) = container.ports[PORT] or [{}]
+        self.port = int(published["HostPort"])
+        self._http = Http(self.port)
+        self._output = output
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._reader = threading.Thread(target=self._read, args=(log,), name="log", daemon=True)
+        self._reader.start()
+
+    def request(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
+    ) -> Answer:
+        """Ask the container; raises OutOfMemory where it was killed for that."""
+        begun = time.time()
+        try:
+            return self._http.request(method, path, body, headers, seconds)
+        except ConnectionError as error:
+            if method == "POST" and not self._stopped and self._out_of_memory(begun):
+                raise OutOfMemory(str(error)) from error
+            raise
+
+    def memory(self) -> int | None:
+        """Bytes of its control group, without what is only cached."""
+        from docker.errors import DockerException
+
+        try:
+            # one_shot: without waiting a second for a second reading of the CPU.
+            api: Any = self.container.client.api  # type: ignore[union-attr]  # it has one
+            found = api.stats(self.container.id, stream=False, one_shot=True)["memory_stats"]
+            cached = found["stats"].get("total_inactive_file", found["stats"].get("inactive_file"))
+            return int(found["usage"]) - int(cached or 0)
+        except (DockerException, OSError, LookupError):  # it has just ended
+            return None
+
+    def alive(self) -> bool:
+        """Whether its output has not ended, which it does with the container."""
+        return not self._ended.is_set()
+
+    def stop(self, seconds: float = 0.0) -> None:
+        """End and remove it."""
+        from docker.errors import DockerException
+
+        with self._lock, contextlib.suppress(DockerException, OSError):
+            if self._stopped:
+                return
+            self._stopped = True
+            if seconds and self.alive():
+                self.container.stop(timeout=int(seconds))
+            # Somebody else may have removed it.
+            self.container.remove(force=True, v=True)
+        self._reader.join(READER_SECONDS)
+        self._http.close()
+
+    def _read(self, log: Callable[[str], None]) -> None:
+        """Both streams, each line whole; one that ends without a newline, too."""
+        streams = (Lines(log), Lines(log))
+        with contextlib.suppress(OSError, ValueError):  # the engine has closed the connection
+            for parts in self._output:
+                for lines, part in zip(streams, parts, strict=True):
+                    lines.feed(part or b"")
+        for lines in streams:
+            lines.end()
+        self._ended.set()
+        close(self._output)
+
+    def _out_of_memory(self, since: float) -> bool:
+        """Whether the kernel has ended one of its processes for that, since then.
+
+        State.OOMKilled is set when the first process ends, and tells of it alone; a server that
+        starts another worker lives on. Events tell of all:
+        https://docs.docker.com/reference/cli/docker/system/events/
+        """
+        from docker.errors import DockerException
+
+        api: Any = self.container.client.api  # type: ignore[union-attr]  # it has one
+        wanted = {"container": self.container.id, "event": "oom"}
+        end = time.monotonic() + NOTICE_SECONDS
+        with contextlib.suppress(DockerException, OSError):
+            while time.monotonic() < end:
+                self.container.reload()
+                state = self.container.attrs["State"]
+                if state["OOMKilled"] or list(api.events(since - 1, time.time(), wanted)):
+                    return True
+                if not state["Running"]:
+                    return False
+                time.sleep(POLL_SECONDS)
+        return False
+
+
+def close(output: Any) -> None:
+    """Close the connection of an output, which docker-py leaves to the garbage collector."""
+    output._response.close()

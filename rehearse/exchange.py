@@ -1,0 +1,111 @@
+"""A call and an environment in, the container's answer out, or the platform's words about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rehearse.engines import Environment, OutOfMemory
+from rehearse.model import Call, ModelFailed, Oversize, Reply
+
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+# Message and OriginalMessage, status 0 for no answer. The first was seen on a serverless endpoint:
+# https://github.com/RamVegiraju/SageMaker-Deployment/issues/3
+TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the "
+    "latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
+)
+# Seen on serverless endpoints, "from model", as FailureReason, too.
+EXITED = "An error occurred while handling request as the model process exited."
+# Only "insufficient memory" is known: https://github.com/aws-samples/
+# sagemaker-serverless-inference-benchmarking tells this error by these words.
+NO_MEMORY = "The model container has insufficient memory; choose a larger MemorySizeInMB."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came; where nothing did, status 0 and the platform's words as body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    container: str = "primary"
+
+    @property
+    def lost(self) -> bool:
+        """Whether the container gave no answer."""
+        return self.status == 0
+
+    def header(self, name: str) -> str | None:
+        """A header, whatever its case."""
+        for found, value in self.headers.items():
+            if found.lower() == name.lower():
+                return value
+        return None
+
+
+def ask(environment: Environment, call: Call, seconds: float) -> Answer:
+    """Send a call to a container."""
+    try:
+        return Answer(
+            *environment.request("POST", "/invocations", call.body, headers(call), seconds)
+        )
+    except TimeoutError:
+        return Answer(0, {}, TIMED_OUT.encode())
+    except OutOfMemory:
+        return Answer(0, {}, NO_MEMORY.encode(), "model")
+    except OSError:
+        return Answer(0, {}, EXITED.encode(), "model")
+
+
+def headers(call: Call) -> dict[str, str]:
+    """What the container gets; what the client has not sent is not made up.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html: all
+    headers but those of InvokeEndpoint are stripped.
+    """
+    given = {
+        "Content-Type": call.content_type,
+        "Accept": call.accept,
+        ATTRIBUTES: call.custom_attributes,
+        "X-Amzn-SageMaker-Inference-Id": call.inference_id,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def check(answer: Answer, largest: int, characters: int) -> None:
+    """Raises ModelFailed where there is no answer, or 4xx or 5xx; Oversize where it is too large.
+
+    The words: https://github.com/aws/amazon-sagemaker-examples/issues/235 and, for a body that is
+    no text or too long, https://github.com/aws/amazon-sagemaker-examples/issues/4324
+    """
+    if answer.status and answer.status < 400:
+        if len(answer.body) > largest:
+            # The limit of answers is documented, not what becomes of a larger one.
+            raise Oversize
+        return
+    side = "client" if 400 <= answer.status < 500 else "server"
+    text = f"Received {side} error ({answer.status}) from {answer.container}"
+    try:
+        message = answer.body.decode()
+    except UnicodeDecodeError:
+        message = ""
+    if (not message and answer.body) or len(message) > characters:
+        text += " and could not load the entire response body"
+    else:
+        text += f' with message "{message}"'
+    raise ModelFailed(answer.status, message[:characters], f"{text}.")
+
+
+def reply(answer: Answer, cold: bool, billed_ms: int) -> Reply:
+    """What of a good answer reaches the client.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+    """
+    return Reply(
+        body=answer.body,
+        content_type=answer.header("Content-Type") or "",
+        custom_attributes=answer.header(ATTRIBUTES),
+        cold=cold,
+        billed_ms=billed_ms,
+    )
