@@ -1,0 +1,142 @@
+"""A model in (moto's) S3 in, a directory that any container can read out; nothing escapes it."""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+# The ephemeral disk of a serverless endpoint, whatever its memory size:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
+DISK_BYTES = 5 << 30
+
+
+class ArtifactError(Exception):
+    """The model cannot be had; the message is one line that says why."""
+
+
+def source(container: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Where CreateModel says that the model lies, and whether it is a .tar.gz; None for nowhere.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
+    """
+    if url := container.get("ModelDataUrl"):
+        return url, True
+    if found := container.get("ModelDataSource", {}).get("S3DataSource"):
+        return found["S3Uri"], found.get("CompressionType", "None") == "Gzip"
+    return None
+
+
+def exists(s3: Any, url: str) -> bool:
+    """Is there an object of that name, or one whose name begins so?"""
+    bucket, key = split(url)
+    return bool(keys(s3, bucket, key, most=1))
+
+
+def fetch(s3: Any, url: str, packed: bool, directory: Path) -> None:
+    """Bring a model into an empty directory; `s3` is a boto3 client."""
+    bucket, key = split(url)
+    found = keys(s3, bucket, key)
+    if not found or (packed and key not in found):
+        raise ArtifactError(missing(url))
+    if packed:
+        with tempfile.TemporaryFile() as archive:
+            s3.download_fileobj(bucket, key, archive)
+            archive.seek(0)
+            unpack(archive, directory, url)
+    else:
+        for each in found:
+            name = each.removeprefix(key).lstrip("/") or PurePosixPath(each).name
+            if not each.endswith("/"):
+                s3.download_file(bucket, each, str(_place(directory, name)))
+    _protect(directory)
+
+
+def missing(url: str) -> str:
+    """What CreateModel says of a model that is not there.
+
+    Seen in https://github.com/aws/amazon-sagemaker-examples/issues/4479
+    """
+    return f"Could not find model data at {url}."
+
+
+def unpack(archive: IO[bytes], directory: Path, name: str) -> None:
+    """Unpack a gzipped tar into an empty directory; `name` is what errors call it."""
+    total = 0
+
+    def admit(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
+        nonlocal total
+        total += member.size
+        if total > DISK_BYTES:
+            raise ArtifactError(f"{name} unpacks to more than the {DISK_BYTES >> 30} GB of disk")
+        # Refuses absolute paths, "..", devices, and links that lead out:
+        # https://docs.python.org/3/library/tarfile.html#tarfile.data_filter
+        return tarfile.data_filter(member, path)
+
+    try:
+        with tarfile.open(fileobj=archive, mode="r:gz") as tar:
+            tar.errorlevel = 2  # what cannot be written is an error, not a line in a debug log
+            tar.extractall(directory, filter=admit)
+            # The checksum comes after what tar reads.
+            while tar.fileobj and tar.fileobj.read(1 << 20):
+                pass
+    except tarfile.FilterError as error:
+        raise ArtifactError(f"{name} is refused: {_line(error)}") from error
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ArtifactError(f"{name} is not a whole .tar.gz: {_line(error)}") from error
+
+
+def remove(directory: Path) -> None:
+    """Delete a tree that fetch() has closed for writing."""
+    for path in (directory, *directory.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def split(url: str) -> tuple[str, str]:
+    """s3://BUCKET/KEY as bucket and key."""
+    parts = urlsplit(url, allow_fragments=False)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ArtifactError(f"{url} is not an s3:// address")
+    return parts.netloc, parts.path.lstrip("/")
+
+
+def keys(s3: Any, bucket: str, prefix: str, most: int | None = None) -> list[str]:
+    """Names of objects that begin so, sorted; none where there is no such bucket."""
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": most}
+    )
+    try:
+        return sorted(each["Key"] for page in pages for each in page.get("Contents", []))
+    except s3.exceptions.NoSuchBucket:
+        return []
+
+
+def _place(directory: Path, name: str) -> Path:
+    """Where an object of a prefix goes."""
+    if ".." in PurePosixPath(name).parts:
+        raise ArtifactError(f"the object {name} would leave the directory of the model")
+    target = directory / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _protect(directory: Path) -> None:
+    """Make a tree readable for every user and writable for none, as /opt/ml/model is.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+    """
+    for path in (*directory.rglob("*"), directory):
+        if not path.is_symlink():
+            runs = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o555 if runs else 0o444)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,89 @@
+"""What endpoints run and which calls they get in; the account of the rehearsal out.
+
+How it is charged stands in metering.py, at which prices in prices.toml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rehearse.errors import CloudError
+from rehearse.hosting import Variant
+from rehearse.metering import PRICES, Ledger, Prices, PricesError
+from rehearse.model import Instance, Observation, Serverless
+
+# The prices of this region stand for regions of which none are known.
+REFERENCE = "us-east-1"
+LINE = (
+    "{endpoint:32} {variant:12} {invocations:>8} {cold:>6} {throttled:>9} {billed_ms:>10} {usd:>12}"
+)
+HEADS = {
+    "endpoint": "endpoint",
+    "variant": "variant",
+    "invocations": "calls",
+    "cold": "cold",
+    "throttled": "throttled",
+    "billed_ms": "billed ms",
+    "usd": "USD",
+}
+
+
+class Bill:
+    """The account of one rehearsal."""
+
+    def __init__(self, region: str, path: Path | None) -> None:
+        self._ledger = Ledger(_prices(region, path or PRICES))
+        self._running: dict[str, set[str]] = {}
+
+    def add(self, arn: str, variant: str, spec: Serverless | Instance, seen: Observation) -> None:
+        """One call of a variant."""
+        self._ledger.add(_name(arn), variant, spec, seen)
+
+    def changed(self, arn: str, variants: Mapping[str, Variant]) -> None:
+        """From now on the endpoint runs these."""
+        for gone in self._running.pop(arn, set()) - set(variants):
+            self._ledger.runs(_name(arn), gone, None)
+        for name, variant in variants.items():
+            self._ledger.runs(_name(arn), name, variant.spec)
+        self._running[arn] = set(variants)
+
+    def rows(self) -> dict[str, Any]:
+        """All of it, as JSON takes it."""
+        accounts = [asdict(each) for each in self._ledger.totals()]
+        prices = self._ledger.prices
+        return {
+            "prices": {"region": prices.region, "dated": prices.dated},
+            "accounts": accounts,
+            "usd": sum(each["usd"] for each in accounts),
+        }
+
+
+def text(bill: Mapping[str, Any]) -> str:
+    """A bill as people read it."""
+    lines = [LINE.format(**HEADS)]
+    for account in bill["accounts"]:
+        lines.append(LINE.format(**{**account, "usd": f"{account['usd']:.8f}"}))
+    lines.append(f"{bill['usd']:>{len(lines[0])}.8f}")
+    prices = bill["prices"]
+    lines.append(f"List prices of {prices['region']}, {prices['dated']}; see rehearse/prices.toml.")
+    unpriced = sorted({kind for each in bill["accounts"] for kind in each["unpriced"]})
+    if unpriced:
+        lines.append(f"No price is known of {', '.join(unpriced)}; its hours are not counted.")
+    return "\n".join(lines)
+
+
+def _prices(region: str, path: Path) -> Prices:
+    try:
+        return Prices.read(region, path)
+    except PricesError:
+        try:
+            return Prices.read(REFERENCE, path)
+        except PricesError as error:
+            raise CloudError(str(error)) from error
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition("/")[2]

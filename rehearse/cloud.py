@@ -1,0 +1,138 @@
+"""Options in, a running AWS endpoint on 127.0.0.1 out: moto with a data plane that is real."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rehearse.bill import Bill
+from rehearse.engines import Engine
+from rehearse.errors import CloudError
+from rehearse.fleet import Fleet
+from rehearse.hosting import Hosting, Variant
+from rehearse.limits import IDLE_SECONDS
+from rehearse.model import Observation
+
+__all__ = ["Cloud", "CloudError", "Options"]
+
+HOST = "127.0.0.1"
+# moto knows no secrets: any signature is taken. Twenty characters, as access keys have.
+KEY = "REHEARSALREHEARSAL00"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a rehearsal runs."""
+
+    port: int = 4566
+    region: str = "us-east-1"
+    # Until an environment without calls is dropped.
+    idle_seconds: float = IDLE_SECONDS
+    hold_seconds: float = 10.0
+    # Another list of prices than rehearse/prices.toml.
+    prices: Path | None = None
+
+
+class Cloud:
+    """One rehearsal. moto's state belongs to the process: one Cloud in a process at a time."""
+
+    def __init__(self, options: Options, engine: Engine) -> None:
+        self._options = options
+        self._engine = engine
+        self._bill = Bill(options.region, options.prices)
+        self._socket = _listen(options.port)
+        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        self.hosting = Hosting(self._fleet, self._bill.changed)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client exports to talk to this rehearsal instead of AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_DEFAULT_REGION": self._options.region,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": "rehearsal",
+        }
+
+    def start(self) -> None:
+        """Serve from here on, in threads of this process."""
+        from werkzeug.serving import make_server
+
+        from rehearse import actions, watch
+        from rehearse.front import Front, Handler
+        from rehearse.runtime import Runtime
+
+        actions.install(
+            self.hosting,
+            self._engine,
+            watch.transform_logger,
+            self.client("s3"),
+            self._options.hold_seconds,
+        )
+        watch.install()
+        front = Front(Runtime(self.hosting, self._options.region), self.client, self._bill.rows)
+        self._server = make_server(
+            HOST, 0, front, threaded=True, request_handler=Handler, fd=self._socket.fileno()
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="cloud")
+        self._thread.start()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this rehearsal."""
+        import boto3
+
+        session = boto3.Session(KEY, "rehearsal", region_name=self._options.region)
+        return session.client(service, endpoint_url=self.url)
+
+    def stop(self) -> None:
+        """End every container and forget all records. Safe to call twice."""
+        from moto.core.base_backend import BackendDict
+
+        # Ends jobs; endpoints are ended with the hosting.
+        BackendDict.reset()
+        self.hosting.lifetime.close()
+        # Not before: a deployment that is under way asks this server for its model.
+        with contextlib.suppress(AttributeError):  # was never started
+            self._server.shutdown()
+            self._thread.join()
+        self._socket.close()
+        self._engine.close()
+
+    def _fleet(self, arn: str, variant: Variant) -> Fleet:
+        """A fleet whose metrics and logs are seen in this rehearsal's CloudWatch."""
+        from rehearse.watch import Watch
+
+        watch = Watch(arn, variant.name, uuid.uuid4().hex[:12])
+
+        def observe(seen: Observation) -> None:
+            watch.observe(seen, fleet.spec)
+            self._bill.add(arn, variant.name, fleet.spec, seen)
+
+        fleet = Fleet(
+            self._engine,
+            variant.container,
+            variant.spec,
+            log=watch.log,
+            observe=observe,
+            idle_seconds=self._options.idle_seconds,
+            variant=variant.name,
+        )
+        return fleet
+
+
+def _listen(port: int) -> socket.socket:
+    """Bind here, for werkzeug would print and exit where a port is taken."""
+    try:
+        return socket.create_server((HOST, port), backlog=512)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CloudError(
+                f"port {port} is taken; stop what listens there or choose another with --port"
+            ) from error
+        raise CloudError(f"cannot listen on port {port}: {error.strerror}") from error

@@ -1,0 +1,164 @@
+"""Calls of SageMaker's control plane in; endpoints that start, change and end out.
+
+moto keeps the records; what it lacks is here, each with its source. An endpoint is what it says it
+is: Creating until its container answers pings, Failed with the reason where it does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.core.utils import utcnow
+from moto.sagemaker import models
+from moto.sagemaker.exceptions import ValidationError
+from moto.sagemaker.utils import arn_formatter
+
+from rehearse import containers, rules
+from rehearse.hosting import Variant
+from rehearse.registry import Registry
+
+UNDER_WAY = ("Creating", "Updating", "Deleting")
+
+
+class SageMaker(Registry):
+    """The endpoints of one region."""
+
+    def create_endpoint_config(  # type: ignore[override]  # the rest by name
+        self, endpoint_config_name: str, production_variants: list[dict[str, Any]], **rest: Any
+    ) -> models.FakeEndpointConfig:
+        rules.name(endpoint_config_name, "endpointConfigName")
+        self.must_be_new("endpoint configuration", endpoint_config_name, self.endpoint_configs)
+        extras = {"".join(map(str.title, key.split("_"))): value for key, value in rest.items()}
+        self.validate_production_variants(production_variants)
+        for variant in production_variants:
+            extras.setdefault("VpcConfig", self._models[variant["ModelName"]].vpc_config)
+        rules.endpoint_config(production_variants, extras)
+        return super().create_endpoint_config(endpoint_config_name, production_variants, **rest)
+
+    def create_endpoint(
+        self, endpoint_name: str, endpoint_config_name: str, tags: list[dict[str, str]]
+    ) -> models.FakeEndpoint:
+        rules.name(endpoint_name, "endpointName")
+        self.must_be_new("endpoint", endpoint_name, self.endpoints)
+        variants = self._config(endpoint_config_name)
+        endpoint = super().create_endpoint(endpoint_name, endpoint_config_name, tags)
+        endpoint.endpoint_status = "Creating"
+
+        def done(failure: str | None) -> None:
+            _settle(endpoint, "InService" if failure is None else "Failed", failure)
+
+        self.hosting.deploy(
+            endpoint.arn, lambda: containers.prepare(self, self.s3, self.hosting, variants), done
+        )
+        return endpoint
+
+    def update_endpoint(self, endpoint_name: str, endpoint_config_name: str) -> str:
+        """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html"""
+        endpoint = self._idle(endpoint_name)
+        variants = self._config(endpoint_config_name)
+        if endpoint.endpoint_status == "Failed":
+            raise ValidationError(
+                f'Cannot update endpoint "{endpoint.arn}" with status "Failed"; delete it first.'
+            )
+        rules.update(endpoint.production_variants, variants)
+        endpoint.endpoint_status = "Updating"
+
+        def done(failure: str | None) -> None:
+            if failure is None:
+                endpoint.endpoint_config_name = endpoint_config_name
+                endpoint.production_variants = endpoint._process_production_variants(variants)
+            # A failed update leaves what served before:
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html
+            _settle(endpoint, "InService", failure)
+
+        self.hosting.deploy(
+            endpoint.arn, lambda: containers.prepare(self, self.s3, self.hosting, variants), done
+        )
+        return str(endpoint.arn)
+
+    def update_endpoint_weights_and_capacities(
+        self, endpoint_name: str, desired_weights_and_capacities: list[dict[str, Any]]
+    ) -> str:
+        """Also ServerlessUpdateConfig, which moto lacks.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DesiredWeightAndCapacity.html
+        """
+        endpoint = self._idle(endpoint_name)
+        records = {each["VariantName"]: each for each in endpoint.production_variants}
+        for desired in desired_weights_and_capacities:
+            if (name := desired["VariantName"]) not in records:
+                raise ValidationError(
+                    f'The variant name(s) "{name}" is/are not present within endpoint '
+                    f'configuration "{endpoint.endpoint_config_name}".'
+                )
+        plan = {
+            each["VariantName"]: rules.changes(records[each["VariantName"]], each)
+            for each in desired_weights_and_capacities
+        }
+        endpoint.endpoint_status = "Updating"
+        running = self.hosting.variants(endpoint.arn)
+
+        def prepare() -> list[Variant]:
+            return [
+                containers.resized(each, {**records[name], **plan.get(name, {})})
+                for name, each in running.items()
+            ]
+
+        def done(failure: str | None) -> None:
+            if failure is None:
+                for name, changes in plan.items():
+                    records[name].update(changes)
+            _settle(endpoint, "InService", failure)
+
+        self.hosting.deploy(endpoint.arn, prepare, done)
+        return str(endpoint.arn)
+
+    def describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
+        endpoint = self._endpoint(endpoint_name)
+        self.hosting.wait(endpoint.arn, self.hold_seconds)
+        return self._endpoint(endpoint_name).response_object
+
+    def delete_endpoint(self, endpoint_name: str) -> None:
+        endpoint = self._idle(endpoint_name)
+        endpoint.endpoint_status = "Deleting"
+
+        def done(_: str | None) -> None:
+            self.endpoints.pop(endpoint_name, None)
+
+        self.hosting.delete(endpoint.arn, done)
+
+    def describe_endpoint_config(self, endpoint_config_name: str) -> dict[str, Any]:
+        self._config(endpoint_config_name)
+        return super().describe_endpoint_config(endpoint_config_name)
+
+    def reset(self) -> None:
+        for endpoint in list(self.endpoints.values()):
+            self.hosting.delete(endpoint.arn, lambda _: None)
+        super().reset()
+
+    def _config(self, name: str) -> list[dict[str, Any]]:
+        if name not in self.endpoint_configs:
+            arn = arn_formatter("endpoint-config", name, *self.place)
+            raise ValidationError(f'Could not find endpoint configuration "{arn}".')
+        found: list[dict[str, Any]] = self.endpoint_configs[name].production_variants
+        return found
+
+    def _endpoint(self, name: str) -> models.FakeEndpoint:
+        if name not in self.endpoints:
+            raise ValidationError(
+                f'Could not find endpoint "{arn_formatter("endpoint", name, *self.place)}".'
+            )
+        return self.endpoints[name]
+
+    def _idle(self, name: str) -> models.FakeEndpoint:
+        """An endpoint that can be changed or deleted now; the words are the platform's."""
+        endpoint = self._endpoint(name)
+        if endpoint.endpoint_status in UNDER_WAY:
+            raise ValidationError(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        return endpoint
+
+
+def _settle(endpoint: models.FakeEndpoint, status: str, failure: str | None) -> None:
+    endpoint.failure_reason = failure  # type: ignore[assignment]  # moto's never fail
+    endpoint.last_modified_time = utcnow()
+    endpoint.endpoint_status = status

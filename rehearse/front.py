@@ -1,0 +1,93 @@
+"""HTTP requests in; those of InvokeEndpoint go to the data plane, all others to moto."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+from xml.sax.saxutils import escape
+
+from flask import Flask
+from moto.backends import SERVICE_NAMES
+from moto.moto_server import werkzeug_app
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.wrappers import Request, Response
+
+from rehearse.runtime import Runtime
+
+# Also the streaming and the asynchronous form, which the data plane refuses.
+CALL = re.compile(r"/endpoints/[^/]+/(async-)?invocations(-response-stream)?")
+# Where `rehearse bill` asks; no path of AWS's.
+BILL = "/rehearse/bill"
+# Pages of the web have no business with a rehearsal.
+setattr(werkzeug_app, "DISABLE_GLOBAL_CORS", True)  # noqa: B010  # it is not exported
+
+
+class Handler(MotoRequestHandler):
+    """One connection."""
+
+    # Headers and body leave in two writes; the second must not wait for the first one's receipt.
+    disable_nagle_algorithm = True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """What is asked is no news."""
+
+
+class Front:
+    """The WSGI application of a rehearsal."""
+
+    def __init__(
+        self, runtime: Runtime, client: Callable[[str], Any], bill: Callable[[], Any]
+    ) -> None:
+        self._runtime = runtime
+        self._client = client
+        self._bill = bill
+        self._moto = DomainDispatcherApplication(self._create)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if CALL.fullmatch(environ.get("PATH_INFO", "")):
+            return self._runtime(environ, start_response)
+        if environ.get("PATH_INFO") == BILL:
+            body = json.dumps(self._bill())
+            return Response(body, content_type="application/json")(environ, start_response)
+        try:
+            return self._moto(environ, start_response)
+        except NotImplementedError as error:
+            return _failure(environ, 501, "NotImplemented", error)(environ, start_response)
+        except Exception as error:
+            return _failure(environ, 500, "InternalFailure", error)(environ, start_response)
+
+    def _create(self, service: SERVICE_NAMES) -> Flask:
+        """Moto's application of one service, at its first request.
+
+        Two bring half of moto with them, seconds of imports, so they are extended when wanted.
+        """
+        if service == "cloudformation":
+            from rehearse import formation
+
+            formation.install(self._client("cloudwatch"))
+        elif service == "applicationautoscaling":
+            from rehearse import scaling
+
+            scaling.install()
+        return create_backend_app(service)
+
+
+def _failure(environ: dict[str, Any], status: int, kind: str, error: Exception) -> Response:
+    """An answer that a client of AWS can read, and a line on stderr: moto has given up."""
+    what = environ.get("HTTP_X_AMZ_TARGET") or Request(environ).path
+    text = " ".join(str(error).split())
+    print(f"rehearse: {what}: {type(error).__name__}: {text}", file=sys.stderr)
+    message = f"The rehearsal cannot answer {what}: {text or type(error).__name__}"
+    if "HTTP_X_AMZ_TARGET" not in environ and "form" in environ.get("CONTENT_TYPE", ""):
+        inner = f"<Code>{kind}</Code><Message>{escape(message)}</Message>"
+        xml = f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>"
+        return Response(xml, status, content_type="text/xml")
+    body = json.dumps({"__type": kind, "message": message})
+    return Response(body, status, {"x-amzn-errortype": kind}, content_type="application/json")

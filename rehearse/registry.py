@@ -1,0 +1,102 @@
+"""Models and model packages in, records that are sound out; what moto leaves unchecked is here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from moto.sagemaker import models, urls
+from moto.sagemaker.exceptions import ConflictException, ValidationError
+from moto.sagemaker.utils import arn_formatter
+
+from rehearse import rules
+from rehearse.containers import check
+from rehearse.hosting import Hosting
+
+
+class Registry(models.SageMakerModelBackend):
+    """moto's backend of one region, with what every part of ours needs."""
+
+    hosting: ClassVar[Hosting]
+    # A boto3 client of S3; the models of all regions lie in the one S3 of the rehearsal.
+    s3: ClassVar[Any]
+    # DescribeEndpoint answers at once on AWS, and boto3's waiters then sleep for 30 seconds. Here
+    # it waits this long for what is under way, so that waiters seldom sleep; 0 shows every state.
+    hold_seconds: ClassVar[float] = 10.0
+
+    @property
+    def _url_module(self) -> Any:
+        return urls  # moto looks beside the module of the class
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self._versions: dict[str, int] = {}
+
+    def create_model(
+        self,
+        model_name: str,
+        execution_role_arn: str,
+        primary_container: dict[str, Any] | None,
+        vpc_config: dict[str, Any] | None,
+        containers: list[dict[str, Any]] | None,
+        tags: list[dict[str, str]] | None,
+    ) -> models.Model:
+        rules.name(model_name, "modelName")
+        self.must_be_new("model", model_name, self._models)
+        given = [primary_container] if primary_container else containers or []
+        if not given:
+            raise ValidationError("Either PrimaryContainer or Containers must be given.")
+        for container in given:
+            check(self, self.s3, container)
+        return super().create_model(
+            model_name, execution_role_arn, primary_container, vpc_config, containers, tags
+        )
+
+    def create_model_package(self, **asked: Any) -> str:  # type: ignore[override]  # all, by name
+        """Versions of a group count on, whatever was deleted; moto counts what is there."""
+        group = asked.get("model_package_group_name")
+        if group not in self.model_package_groups:
+            return super().create_model_package(**asked)
+        # Made where it is alone, so that its number can be set before anybody sees it.
+        aside = models.SageMakerModelBackend(self.region_name, self.account_id)
+        aside.model_package_groups = self.model_package_groups
+        made = aside.model_packages[aside.create_model_package(**asked)]
+        self._versions[group] = made.model_package_version = self._versions.get(group, 0) + 1
+        made.arn = f"{made.arn.rpartition('/')[0]}/{made.model_package_version}"
+        self.model_packages[made.arn] = made
+        self.model_package_name_mapping |= {group: made.arn, made.arn: made.arn}
+        return str(made.arn)
+
+    def delete_model_package(self, model_package_name: str) -> None:
+        """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackage.html"""
+        package = self.describe_model_package(model_package_name)
+        del self.model_packages[package.arn]
+        for key, arn in list(self.model_package_name_mapping.items()):
+            if arn == package.arn:
+                del self.model_package_name_mapping[key]
+
+    def delete_model_package_group(self, model_package_group_name: str) -> None:
+        """Only an empty group can be deleted.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackageGroup.html
+        """
+        group = self.describe_model_package_group(model_package_group_name)
+        if any(
+            each.model_package_group_name == group.model_package_group_name
+            for each in self.model_packages.values()
+        ):
+            raise ConflictException(
+                f"Model Package Group {group.arn} cannot be deleted: it still has model packages."
+            )
+        del self.model_package_groups[group.model_package_group_name]
+
+    def must_be_new(self, kind: str, name: str, records: Mapping[str, Any]) -> None:
+        """Refuse a name that is taken, in the platform's words."""
+        if name in records:
+            arn = arn_formatter(kind.replace(" configuration", "-config"), name, *self.place)
+            raise ValidationError(f'Cannot create already existing {kind} "{arn}".')
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Account and region, as ARNs want them."""
+        return self.account_id, self.region_name

@@ -1,0 +1,177 @@
+"""CloudFormation resources of SageMaker in, calls of our backend out: what moto's models lack.
+
+moto 5.2.5 ignores the names a template gives, wants a PrimaryContainer, and replaces an endpoint
+where AWS updates it. Sources:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SageMaker.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.sagemaker import models
+from moto.sagemaker.exceptions import ValidationError
+
+# Longer than an endpoint may take to start.
+PATIENCE_SECONDS = 240.0
+NUMBERS = ("MemorySizeInMB", "MaxConcurrency", "ProvisionedConcurrency")
+
+
+def create_model(
+    resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+) -> models.Model:
+    """PrimaryContainer or Containers; a template may give numbers in an Environment.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-model.html
+    """
+    properties = cloudformation_json["Properties"]
+    for container in [properties.get("PrimaryContainer"), *properties.get("Containers", [])]:
+        if container and (given := container.get("Environment")):
+            container["Environment"] = {name: str(value) for name, value in given.items()}
+    return models.sagemaker_backends[account_id][region_name].create_model(
+        resource_name,
+        properties.get("ExecutionRoleArn"),
+        properties.get("PrimaryContainer"),
+        properties.get("VpcConfig"),
+        properties.get("Containers"),
+        properties.get("Tags"),
+    )
+
+
+def create_config(
+    resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+) -> models.FakeEndpointConfig:
+    """A template may give numbers as strings."""
+    properties = cloudformation_json["Properties"]
+    for variant in properties["ProductionVariants"]:
+        serverless = variant.get("ServerlessConfig", {})
+        serverless |= {key: int(serverless[key]) for key in NUMBERS if key in serverless}
+        if "InitialInstanceCount" in variant:
+            variant["InitialInstanceCount"] = int(variant["InitialInstanceCount"])
+    return models.sagemaker_backends[account_id][region_name].create_endpoint_config(
+        endpoint_config_name=resource_name,
+        production_variants=properties["ProductionVariants"],
+        data_capture_config=properties.get("DataCaptureConfig", {}),
+        async_inference_config=properties.get("AsyncInferenceConfig", {}),
+        kms_key_id=properties.get("KmsKeyId"),
+        tags=properties.get("Tags", []),
+    )
+
+
+def create_endpoint(
+    resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+) -> models.FakeEndpoint:
+    """CREATE_COMPLETE comes when the endpoint is in service; one that has failed is deleted."""
+    backend = models.sagemaker_backends[account_id][region_name]
+    properties = cloudformation_json["Properties"]
+    endpoint = backend.create_endpoint(
+        resource_name, properties["EndpointConfigName"], properties.get("Tags", [])
+    )
+    try:
+        return _settled(backend, endpoint)
+    except ValidationError:
+        delete_endpoint(resource_name, None, account_id, region_name)
+        raise
+
+
+def update_endpoint(
+    original_resource: models.FakeEndpoint,
+    new_resource_name: str,  # noqa: ARG001  # moto names its arguments
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+) -> models.FakeEndpoint:
+    """Another EndpointConfigName is an update without interruption.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-endpoint.html
+    """
+    backend: Any = models.sagemaker_backends[account_id][region_name]
+    config = cloudformation_json["Properties"]["EndpointConfigName"]
+    backend.update_endpoint(original_resource.endpoint_name, config)
+    return _settled(backend, original_resource)
+
+
+def delete_endpoint(resource_name: str, _: Any, account_id: str, region_name: str) -> None:
+    """DELETE_COMPLETE comes when the endpoint is gone."""
+    backend: Any = models.sagemaker_backends[account_id][region_name]
+    name = resource_name.split("/")[-1]
+    arn = backend.endpoints[name].arn
+    backend.delete_endpoint(name)
+    backend.hosting.wait(arn, PATIENCE_SECONDS)
+
+
+def _settled(backend: Any, endpoint: models.FakeEndpoint) -> models.FakeEndpoint:
+    backend.hosting.wait(endpoint.arn, PATIENCE_SECONDS)
+    if endpoint.failure_reason:
+        raise ValidationError(endpoint.failure_reason)
+    return endpoint
+
+
+def update_model(
+    original_resource: models.Model,
+    new_resource_name: str,
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+) -> models.Model:
+    """Every change replaces a model."""
+    _replaceable(original_resource.model_name, new_resource_name)
+    models.sagemaker_backends[account_id][region_name].delete_model(original_resource.model_name)
+    return create_model(new_resource_name, cloudformation_json, account_id, region_name)
+
+
+def update_config(
+    original_resource: models.FakeEndpointConfig,
+    new_resource_name: str,
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+) -> models.FakeEndpointConfig:
+    """Every change replaces a configuration."""
+    _replaceable(original_resource.endpoint_config_name, new_resource_name)
+    backend = models.sagemaker_backends[account_id][region_name]
+    backend.delete_endpoint_config(original_resource.endpoint_config_name)
+    return create_config(new_resource_name, cloudformation_json, account_id, region_name)
+
+
+def _replaceable(old: str, new: str) -> None:
+    """A name that the template gives cannot be given twice.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+    """
+    if old == new:
+        raise ValidationError(
+            "CloudFormation cannot update a stack when a custom-named resource requires "
+            f"replacing. Rename {old} and update the stack again."
+        )
+
+
+def install() -> None:
+    """Give moto's models these names and functions."""
+    for model, name in (
+        (models.Model, "ModelName"),
+        (models.FakeEndpointConfig, "EndpointConfigName"),
+        (models.FakeEndpoint, "EndpointName"),
+    ):
+        _give(model, cloudformation_name_type=lambda name=name: name)
+    _give(
+        models.Model,
+        create_from_cloudformation_json=create_model,
+        update_from_cloudformation_json=update_model,
+    )
+    _give(
+        models.FakeEndpointConfig,
+        create_from_cloudformation_json=create_config,
+        update_from_cloudformation_json=update_config,
+    )
+    _give(
+        models.FakeEndpoint,
+        create_from_cloudformation_json=create_endpoint,
+        update_from_cloudformation_json=update_endpoint,
+        delete_from_cloudformation_json=delete_endpoint,
+    )
+
+
+def _give(model: type, **functions: Any) -> None:
+    for name, function in functions.items():
+        setattr(model, name, staticmethod(function))

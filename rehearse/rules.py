@@ -1,0 +1,123 @@
+"""Requests of the control plane in; nothing out, or the refusal that the platform would give.
+
+What is checked is documented; where the words of a refusal are not, they are ours and say so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from moto.sagemaker.exceptions import ValidationError
+
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
+NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
+MOST_CONCURRENCY = 200
+# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: not supported. That
+# they are refused when the configuration is made was seen by the authors of
+# https://github.com/aws-controllers-k8s/sagemaker-controller/pull/193
+NOT_SERVERLESS = (
+    "DataCaptureConfig",
+    "AsyncInferenceConfig",
+    "VpcConfig",
+    "EnableNetworkIsolation",
+)
+NEEDS_INSTANCES = (
+    "VolumeSizeInGB AcceleratorType InitialInstanceCount ManagedInstanceScaling".split()
+)
+
+
+def name(value: str, member: str) -> None:
+    """A name as the service model describes it."""
+    if not NAME.fullmatch(value) or len(value) > 63:
+        raise ValidationError(
+            f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy "
+            f"constraint: Member must satisfy regular expression pattern: {NAME.pattern}"
+        )
+
+
+def endpoint_config(variants: Sequence[Mapping[str, Any]], extras: Mapping[str, Any]) -> None:
+    """The variants of a configuration, and what else of CreateEndpointConfig is given."""
+    serverless = [each for each in variants if each.get("ServerlessConfig")]
+    names = [each["VariantName"] for each in variants]
+    if len(set(names)) != len(names):
+        raise ValidationError(f'The variant name "{names[0]}" was non-unique within the request.')
+    for place, variant in enumerate(variants, 1):
+        path = f"productionVariants.{place}.member"
+        if variant.get("ServerlessConfig"):
+            serverless_config(variant["ServerlessConfig"], f"{path}.serverlessConfig")
+            for other in ("InstanceType", *NEEDS_INSTANCES):
+                if variant.get(other) is not None:
+                    raise ValidationError(f"{other} cannot be used with ServerlessConfig.")
+        elif variant.get("InstanceType") and not variant.get("InitialInstanceCount"):
+            raise ValidationError(
+                f"{path}.initialInstanceCount must be given with an InstanceType."
+            )
+    if serverless and len(variants) > 1:
+        raise ValidationError("Multiple variants are not supported for serverless endpoints.")
+    for extra in NOT_SERVERLESS:
+        if serverless and extras.get(extra):
+            raise ValidationError(f"{extra} is not supported for serverless endpoints.")
+
+
+def serverless_config(config: Mapping[str, Any], path: str) -> None:
+    """MaxConcurrency and ProvisionedConcurrency; moto itself checks MemorySizeInMB."""
+    most = config["MaxConcurrency"]
+    provisioned = config.get("ProvisionedConcurrency")
+    _within(most, f"{path}.maxConcurrency")
+    if provisioned is not None:
+        _within(provisioned, f"{path}.provisionedConcurrency")
+        if provisioned > most:
+            raise ValidationError(
+                f"ProvisionedConcurrency {provisioned} must be less than or equal to "
+                f"MaxConcurrency {most}."
+            )
+
+
+def update(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> None:
+    """May an endpoint with the old variants get the new ones?
+
+    Instances never become serverless; serverless becomes instances for good:
+    https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html. The variant needs
+    another name then: https://github.com/aws-controllers-k8s/sagemaker-controller/pull/193
+    """
+    was = {each["VariantName"] for each in old if "CurrentServerlessConfig" in each}
+    becomes = {each["VariantName"] for each in new if each.get("ServerlessConfig")}
+    if becomes and not was:
+        raise ValidationError(
+            "An endpoint with instances cannot be updated to a serverless endpoint; "
+            "create a new endpoint."
+        )
+    kept = {each["VariantName"] for each in new} & was
+    if kept and not becomes:
+        raise ValidationError(
+            f'The variant "{min(kept)}" is serverless; a variant with instances that replaces it '
+            "must have a different name."
+        )
+
+
+def _within(value: int, path: str) -> None:
+    if not 1 <= value <= MOST_CONCURRENCY:
+        bound = "less than or equal to 200" if value > 1 else "greater than or equal to 1"
+        raise ValidationError(
+            f"1 validation error detected: Value '{value}' at '{path}' failed to satisfy "
+            f"constraint: Member must have value {bound}"
+        )
+
+
+def changes(record: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
+    """What a DesiredWeightAndCapacity changes in the record of a variant."""
+    changes: dict[str, Any] = {}
+    if (weight := desired.get("DesiredWeight")) is not None:
+        changes |= {"CurrentWeight": weight, "DesiredWeight": weight}
+    if (count := desired.get("DesiredInstanceCount")) is not None:
+        changes |= {"CurrentInstanceCount": count, "DesiredInstanceCount": count}
+    if wish := desired.get("ServerlessUpdateConfig"):
+        if "CurrentServerlessConfig" not in record:
+            raise ValidationError("ServerlessUpdateConfig needs a serverless variant.")
+        config = {**record["CurrentServerlessConfig"], **wish}
+        serverless_config(config, "serverlessUpdateConfig")
+        changes |= {"CurrentServerlessConfig": config, "DesiredServerlessConfig": config}
+    return changes

@@ -1,0 +1,136 @@
+"""The command as users start and end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.rehearse.desk import rehearsing
+
+REHEARSE = [sys.executable, "-m", "rehearse"]
+
+
+def run(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+    found = subprocess.run(
+        [*REHEARSE, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **(environment or {})},
+    )
+    return found.returncode, found.stdout, found.stderr
+
+
+def test_a_port_that_is_taken_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, out, err = run("up", "--engine", "process", "--port", port)
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        f"rehearse: port {port} is taken; stop what listens there or choose another with --port"
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("no",),
+        ("up", "--engine", "no"),
+        ("up", "--port", "70000"),
+        ("up", "--idle-seconds", "x"),
+    ],
+)
+def test_wrong_arguments_are_explained(arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.strip().splitlines()[-1].startswith("rehearse")
+
+
+def test_no_engine_is_one_line() -> None:
+    nowhere = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    code, out, err = run("up", "--port", "0", environment=nowhere)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "--engine process" in err
+
+
+def test_a_bill_without_a_rehearsal_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    code, out, err = run("bill", "--port", port)
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [
+        f"rehearse: no rehearsal answers on port {port}; start `rehearse up`"
+    ]
+
+
+def test_the_exports_are_what_a_shell_takes() -> None:
+    process = subprocess.Popen(
+        [*REHEARSE, "up", "--engine", "process", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    lines = [process.stdout.readline().strip() for _ in range(5)]
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert lines[0].startswith("rehearse: ready at http://127.0.0.1:")
+    assert [line.split("=")[0] for line in lines[1:]] == [
+        "export AWS_ENDPOINT_URL",
+        "export AWS_DEFAULT_REGION",
+        "export AWS_ACCESS_KEY_ID",
+        "export AWS_SECRET_ACCESS_KEY",
+    ]
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_left(
+    end: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with rehearsing() as desk:
+        endpoint = desk.endpoint(desk.config(desk.model()))
+        desk.invoke(endpoint)
+        assert any(path.name.startswith("rehearse-") for path in tmp_path.iterdir())
+        children = psutil.Process(desk.process.pid).children(recursive=True)
+        assert children
+        desk.process.send_signal(end)
+        assert desk.process.wait(60) == 0
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("rehearse-")]
+
+
+def test_the_bill_counts_every_call() -> None:
+    with rehearsing() as desk:
+        endpoint = desk.endpoint(desk.config(desk.model()))
+        for _ in range(3):
+            desk.invoke(endpoint)
+        port = desk.url.rsplit(":", 1)[1]
+        code, out, _ = run("bill", "--port", port, "--json")
+        assert code == 0
+        found = json.loads(out)
+        assert found["accounts"][0]["invocations"] == 3
+        assert found["usd"] > 0
+        assert found["prices"]["region"] == "us-east-1"
+        code, out, _ = run("bill", "--port", port)
+        assert (code, endpoint in out) == (0, True)
+
+
+def test_a_deployment_under_way_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with rehearsing("--hold-seconds", "0") as desk:
+        config = desk.config(desk.model())
+        desk.client("sagemaker").create_endpoint(EndpointName="e", EndpointConfigName=config)
+        desk.process.send_signal(signal.SIGTERM)
+        assert desk.process.wait(60) == 0
+    assert not list(tmp_path.iterdir())

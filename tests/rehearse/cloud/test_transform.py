@@ -1,0 +1,177 @@
+"""Batch Transform jobs that run, and how payloads are cut and put together."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from rehearse import records
+from rehearse.plan import Plan
+from rehearse.records import MEGABYTE, RecordsError
+from tests.rehearse.desk import LOVE, Rehearsal, eventually
+
+LINES = b'{"a": "\xe2\x80\xa8"}\n\n{"b": 2}\r\n{"c": 3}'
+
+
+@pytest.mark.parametrize(
+    ("split", "strategy", "most", "expected"),
+    [
+        ("None", "MultiRecord", 0, [LINES]),
+        ("Line", "SingleRecord", 0, [b'{"a": "\xe2\x80\xa8"}\n', b'{"b": 2}\r\n', b'{"c": 3}\n']),
+        ("Line", "MultiRecord", 0, [b'{"a": "\xe2\x80\xa8"}\n{"b": 2}\r\n{"c": 3}\n']),
+        ("Line", "MultiRecord", 24, [b'{"a": "\xe2\x80\xa8"}\n{"b": 2}\r\n', b'{"c": 3}\n']),
+    ],
+)
+def test_payloads(split: str, strategy: str, most: int, expected: list[bytes]) -> None:
+    assert list(records.payloads(LINES, split, strategy, most)) == expected
+
+
+def test_an_empty_object_asks_nothing() -> None:
+    assert list(records.payloads(b"", "None", "MultiRecord", 0)) == []
+    assert list(records.payloads(b"\n\n", "Line", "MultiRecord", 0)) == []
+
+
+def test_a_record_that_is_too_large_is_an_error() -> None:
+    with pytest.raises(RecordsError, match="larger than MaxPayloadInMB 1"):
+        list(records.payloads(b"x" * (MEGABYTE + 1), "Line", "MultiRecord", MEGABYTE))
+    with pytest.raises(RecordsError, match="TFRecord is not imitated"):
+        list(records.payloads(b"x", "TFRecord", "MultiRecord", 0))
+
+
+def test_assembling() -> None:
+    assert records.assemble([b"a", b"b"], "None") == b"ab"
+    assert records.assemble([b"a", b"b"], "Line") == b"a\nb\n"
+
+
+def test_the_job_s_wishes_go_before_the_container_s() -> None:
+    advice = {"MaxConcurrentTransforms": 4, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 9}
+    assert Plan.of({}, {}) == Plan("MultiRecord", 6, 1)
+    assert Plan.of({}, advice) == Plan("SingleRecord", 9, 4)
+    asked = {"BatchStrategy": "MultiRecord", "MaxPayloadInMB": 0, "MaxConcurrentTransforms": 2}
+    assert Plan.of(asked, advice) == Plan("MultiRecord", 0, 2)
+
+
+@pytest.fixture(scope="module")
+def model(desk: Rehearsal) -> str:
+    return desk.model()
+
+
+def transform(desk: Rehearsal, model: str, uri: str, **changes: Any) -> str:
+    """Start a job that writes below s3://models/out/NAME; its name."""
+    name = desk.name("job")
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri}
+    given = {
+        "TransformInput": {
+            "DataSource": {"S3DataSource": source},
+            "ContentType": "application/jsonlines",
+            "SplitType": "Line",
+            **changes.pop("input", {}),
+        },
+        "TransformOutput": {
+            "S3OutputPath": f"s3://models/out/{name}",
+            "Accept": "application/jsonlines",
+            **changes.pop("output", {}),
+        },
+        "TransformResources": {"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        **changes,
+    }
+    desk.client("sagemaker").create_transform_job(TransformJobName=name, ModelName=model, **given)
+    return name
+
+
+def ended(desk: Rehearsal, name: str) -> dict[str, Any]:
+    def found() -> dict[str, Any]:
+        job = desk.client("sagemaker").describe_transform_job(TransformJobName=name)
+        return dict(job) if job["TransformJobStatus"] not in ("InProgress", "Stopping") else {}
+
+    return dict(eventually(found, 60))
+
+
+def outputs(desk: Rehearsal, name: str) -> dict[str, bytes]:
+    s3, prefix = desk.client("s3"), f"out/{name}/"
+    found = s3.list_objects_v2(Bucket="models", Prefix=prefix).get("Contents", [])
+    return {
+        each["Key"].removeprefix(prefix): s3.get_object(Bucket="models", Key=each["Key"])[
+            "Body"
+        ].read()
+        for each in found
+    }
+
+
+def labels(body: bytes) -> list[int]:
+    return [json.loads(line)["predicted_label"] for line in body.split(b"\n") if line]
+
+
+def test_a_job_answers_every_object_in_its_order(desk: Rehearsal, model: str) -> None:
+    bad = b'{"features": ["This is awful, it broke."]}\n'
+    uri = desk.put("many/a.jsonl", LOVE + bad + LOVE)
+    desk.put("many/sub/b.jsonl", bad)
+    name = transform(desk, model, uri.removesuffix("a.jsonl"), BatchStrategy="SingleRecord")
+    job = ended(desk, name)
+    assert job["TransformJobStatus"] == "Completed"
+    assert job["TransformEndTime"] >= job["TransformStartTime"]
+    found = outputs(desk, name)
+    assert set(found) == {"a.jsonl.out", "sub/b.jsonl.out"}
+    assert labels(found["a.jsonl.out"]) == [1, -1, 1]
+    assert labels(found["sub/b.jsonl.out"]) == [-1]
+
+
+def test_answers_are_not_glued(desk: Rehearsal, model: str) -> None:
+    """More than one payload, with and without AssembleWith."""
+    uri = desk.put("glue/a.jsonl", LOVE * 3)
+    for assemble in ("None", "Line"):
+        output = {"AssembleWith": assemble}
+        name = transform(desk, model, uri, BatchStrategy="SingleRecord", output=output)
+        assert ended(desk, name)["TransformJobStatus"] == "Completed"
+        assert labels(outputs(desk, name)["a.jsonl.out"]) == [1, 1, 1]
+
+
+def test_compressed_input_and_a_manifest(desk: Rehearsal, model: str) -> None:
+    desk.put("packed/a.gz", gzip.compress(LOVE * 2))
+    manifest = desk.put("packed.json", b'[{"prefix": "s3://models/packed/"}, "a.gz"]')
+    source = {"S3DataType": "ManifestFile", "S3Uri": manifest}
+    given = {"DataSource": {"S3DataSource": source}, "CompressionType": "Gzip"}
+    name = transform(desk, model, manifest, input=given)
+    assert ended(desk, name)["TransformJobStatus"] == "Completed"
+    assert labels(outputs(desk, name)["a.gz.out"]) == [1, 1]
+
+
+def test_a_bad_record_fails_the_job_and_the_log_says_why(desk: Rehearsal, model: str) -> None:
+    name = transform(desk, model, desk.put("bad/a.jsonl", LOVE + b"no json\n"))
+    job = ended(desk, name)
+    assert job["TransformJobStatus"] == "Failed"
+    assert job["FailureReason"] == "ClientError: See job logs for more information"
+    assert outputs(desk, name) == {}
+    events = desk.client("logs").get_log_events(
+        logGroupName="/aws/sagemaker/TransformJobs", logStreamName=f"{name}/data-log"
+    )["events"]
+    assert "400" in events[0]["message"]
+
+
+def test_a_prefix_without_objects_fails_the_job(desk: Rehearsal, model: str) -> None:
+    job = ended(desk, transform(desk, model, "s3://models/nothing-here"))
+    assert job["TransformJobStatus"] == "Failed"
+
+
+def test_a_job_can_be_stopped_and_names_are_taken_once(desk: Rehearsal, model: str) -> None:
+    client = desk.client("sagemaker")
+    uri = desk.put("long/a.jsonl", LOVE * 20000)
+    name = transform(desk, model, uri, BatchStrategy="SingleRecord")
+    client.stop_transform_job(TransformJobName=name)
+    assert ended(desk, name)["TransformJobStatus"] == "Stopped"
+    with pytest.raises(ClientError, match="is in status Stopped"):
+        client.stop_transform_job(TransformJobName=name)
+    with pytest.raises(ClientError, match="Cannot create already existing transform job"):
+        client.create_transform_job(
+            TransformJobName=name,
+            ModelName=model,
+            TransformInput={
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}
+            },
+            TransformOutput={"S3OutputPath": "s3://models/out"},
+            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+        )
