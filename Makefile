@@ -8,7 +8,7 @@ TORCH       := $(shell grep '^torch==' requirements/constraints.txt)
 PYTHON      ?= python3
 PIP         := .venv/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: run test lint coverage mutants bench clean
+.PHONY: run test lint coverage mutants bench deploy-venvs clean
 
 run: .venv/serve
 	.venv/bin/serve
@@ -41,6 +41,17 @@ mutants: .venv/dev
 # folder with validation.jsonl.gz, whose reviews are sent; else they are invented.
 bench: .venv/dev
 	.venv/bin/python -m benchmarks.bench $(if $(DATA),--data $(DATA))
+
+# Where the tests of deploy/ find both SageMaker SDKs, which exclude each other, and the AWS CLI: 1.5 GB.
+deploy-venvs: .venv/deploy/sdk_v2/installed .venv/deploy/sdk_v3/installed .venv/deploy/cli/installed
+
+.venv/deploy/sdk_v2/installed: PACKAGE := sagemaker==2.257.7
+.venv/deploy/sdk_v3/installed: PACKAGE := sagemaker==3.27.0
+.venv/deploy/cli/installed: PACKAGE := awscli==1.46.3
+.venv/deploy/%/installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip --disable-pip-version-check --quiet install $(PACKAGE)
+	touch $@
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv

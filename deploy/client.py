@@ -1,0 +1,125 @@
+"""Texts in, predictions out: InvokeEndpoint with the patience that a serverless endpoint wants.
+
+A recipe: it needs boto3 and nothing else of this repository. From a shell, a text a line:
+
+    python deploy/client.py sentiment < reviews.txt
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+# What is over in a moment. No model has seen the request, and asking again does no harm anyway.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
+AGAIN = {
+    "ThrottlingException",  # more calls at a time than MaxConcurrency
+    "ModelNotReadyException",  # a container that is still being started
+    "ServiceUnavailable",
+    "InternalFailure",
+    "InternalDependencyException",
+}
+# Scored together in one request. A body holds 4 MB at most, and is scored within 60 s or refused.
+RECORDS = 100
+
+
+def runtime(**settings: Any) -> Any:
+    """A boto3 client whose timeouts suit a serverless endpoint; settings are those of boto3."""
+    config = Config(
+        connect_timeout=10,
+        # A cold start of 3 minutes, and a minute for the request; boto3 gives up after one, and
+        # then sends the request again, to another container that is cold:
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
+        read_timeout=250,
+        # A NAT gateway forgets connections that are silent for long:
+        # https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html
+        tcp_keepalive=True,
+        # What is worth another try is decided below: boto3's standard mode leaves out
+        # ModelNotReadyException, and its other mode repeats what has timed out.
+        retries={"total_max_attempts": 1},
+    )
+    return boto3.client("sagemaker-runtime", config=config, **settings)
+
+
+class Endpoint:
+    """One endpoint; it may be used by several threads."""
+
+    def __init__(
+        self,
+        name: str,
+        client: Any = None,
+        patience: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._name = name
+        self._client = client or runtime()
+        self._patience = patience
+        self._clock = clock
+        self._sleep = sleep
+
+    def predict(self, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """One prediction for each text, in order."""
+        for start in range(0, len(texts), RECORDS):
+            records = [{"features": [text]} for text in texts[start : start + RECORDS]]
+            answer = self.invoke(
+                Body="".join(json.dumps(record) + "\n" for record in records),
+                ContentType="application/jsonlines",
+                Accept="application/jsonlines",
+            )
+            yield from map(json.loads, answer["Body"].read().decode().splitlines())
+
+    def invoke(self, **call: Any) -> Any:
+        """InvokeEndpoint; raises what it does when patience is over, or waiting would not help."""
+        deadline = self._clock() + self._patience
+        for pause in pauses():
+            try:
+                return self._client.invoke_endpoint(EndpointName=self._name, **call)
+            except ClientError as error:
+                if not passes(error) or self._clock() + pause > deadline:
+                    raise
+            self._sleep(pause)
+        raise AssertionError("pauses have no end")
+
+
+def passes(error: ClientError) -> bool:
+    """Is it over in a moment? Its code tells; a throttled call has status 400 and no message."""
+    if error.response["Error"]["Code"] in AGAIN:
+        return True
+    # On instances, the container itself sheds load.
+    return error.response.get("OriginalStatusCode") == 503 and '"overloaded"' in str(
+        error.response.get("OriginalMessage")
+    )
+
+
+def pauses(least: float = 0.2, most: float = 10.0) -> Iterator[float]:
+    """Seconds between attempts, without end: twice as long each time, and never in step.
+
+    https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
+    """
+    longest = least
+    while True:
+        yield random.uniform(longest / 2, longest)
+        longest = min(longest * 2, most)
+
+
+def main() -> None:
+    """Score the lines of stdin."""
+    parser = argparse.ArgumentParser(description="Score the lines of stdin, one text a line.")
+    parser.add_argument("endpoint", help="its name")
+    endpoint = Endpoint(parser.parse_args().endpoint)
+    for prediction in endpoint.predict(sys.stdin.read().splitlines()):
+        print(json.dumps(prediction))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The name of an endpoint in; nothing of it out: all that belongs to it is deleted.
+
+That is its scaling, itself, its models with every configuration of theirs, its alarms and its log;
+with --packages also the versions in the model registry. What another endpoint uses is kept. Without
+--yes it only says what it would do. A stack is deleted by `aws cloudformation delete-stack`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import boto3
+
+# What is deleted, and how.
+Step = tuple[str, Callable[[], Any]]
+
+
+def pages(client: Any, operation: str, key: str, **given: Any) -> Iterator[Any]:
+    """Every item of a list, whatever its length."""
+    for page in client.get_paginator(operation).paginate(**given):
+        yield from page[key]
+
+
+class Models:
+    """The models of one endpoint, without those that another one uses."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        endpoints = {
+            each["EndpointName"]: client.describe_endpoint(EndpointName=each["EndpointName"])
+            for each in pages(client, "list_endpoints", "Endpoints")
+        }
+        self.has_endpoint = name in endpoints
+        used = {each["EndpointConfigName"] for each in endpoints.values()}
+        models = {}
+        for each in pages(client, "list_endpoint_configs", "EndpointConfigs"):
+            config = each["EndpointConfigName"]
+            found = client.describe_endpoint_config(EndpointConfigName=config)
+            models[config] = {variant["ModelName"] for variant in found["ProductionVariants"]}
+        # Without an endpoint, any more or yet: those of its name.
+        own = endpoints[name]["EndpointConfigName"] if self.has_endpoint else name
+        others = set().union(*(models.get(each, ()) for each in used - {own}))
+        self.names = models.get(own, {name}) - others
+        # Updates leave theirs behind.
+        self.configs = [each for each, inside in models.items() if inside & self.names]
+        there = {each["ModelName"] for each in pages(client, "list_models", "Models")}
+        self.names &= there
+
+
+def sagemaker(name: str, packages: bool) -> Iterator[Step]:
+    """The endpoint, configurations, models, model packages."""
+    client = boto3.client("sagemaker")
+    found = Models(client, name)
+    versions = {
+        each["ModelPackageName"]
+        for model in found.names
+        for each in containers(client.describe_model(ModelName=model))
+        if "ModelPackageName" in each
+    }
+    if found.has_endpoint:
+        yield f"endpoint {name}", partial(delete_endpoint, client, name)
+    for each in found.configs:
+        yield (
+            f"configuration {each}",
+            partial(client.delete_endpoint_config, EndpointConfigName=each),
+        )
+    for each in found.names:
+        yield f"model {each}", partial(client.delete_model, ModelName=each)
+    for each in versions if packages else ():
+        yield f"package {each}", partial(client.delete_model_package, ModelPackageName=each)
+    for group in {each.split("/")[1] for each in versions} if packages else ():
+        inside = pages(
+            client, "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group
+        )
+        if {each["ModelPackageArn"] for each in inside} <= versions:
+            delete = partial(client.delete_model_package_group, ModelPackageGroupName=group)
+            yield f"group {group}", delete
+
+
+def delete_endpoint(client: Any, name: str) -> None:
+    """Until it is gone: what it uses is deleted after it."""
+    client.delete_endpoint(EndpointName=name)
+    client.get_waiter("endpoint_deleted").wait(EndpointName=name)
+
+
+def containers(model: dict[str, Any]) -> list[dict[str, Any]]:
+    """CreateModel has two ways to say it."""
+    return model.get("Containers") or [model["PrimaryContainer"]]
+
+
+def scaling(name: str) -> Iterator[Step]:
+    """Targets; their policies go with them."""
+    client = boto3.client("application-autoscaling")
+    for each in pages(
+        client, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="sagemaker"
+    ):
+        place = {key: each[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+        if each["ResourceId"].startswith(f"endpoint/{name}/"):
+            yield f"scaling of {name}", partial(client.deregister_scalable_target, **place)
+
+
+def alarms(name: str) -> Iterator[Step]:
+    """Those that watch the endpoint, whatever they are called."""
+    client = boto3.client("cloudwatch")
+    wanted = {"Name": "EndpointName", "Value": name}
+    for alarm in pages(client, "describe_alarms", "MetricAlarms", AlarmTypes=["MetricAlarm"]):
+        inside = [each.get("MetricStat", {}).get("Metric", {}) for each in alarm.get("Metrics", [])]
+        if any(wanted in each.get("Dimensions", []) for each in [alarm, *inside]):
+            delete = partial(client.delete_alarms, AlarmNames=[alarm["AlarmName"]])
+            yield f"alarm {alarm['AlarmName']}", delete
+
+
+def logs(name: str) -> Iterator[Step]:
+    """What its containers have written."""
+    client = boto3.client("logs")
+    group = f"/aws/sagemaker/Endpoints/{name}"
+    for each in pages(client, "describe_log_groups", "logGroups", logGroupNamePrefix=group):
+        if each["logGroupName"] == group:
+            yield f"log group {group}", partial(client.delete_log_group, logGroupName=group)
+
+
+def main() -> None:
+    """Say what there is, and delete it."""
+    parser = argparse.ArgumentParser(description="Delete an endpoint with all that belongs to it.")
+    parser.add_argument("endpoint", help="its name")
+    parser.add_argument("--packages", action="store_true", help="also from the model registry")
+    parser.add_argument("--yes", action="store_true", help="do it")
+    given = parser.parse_args()
+    name = given.endpoint
+    # All is found before anything is deleted.
+    steps = [*scaling(name), *sagemaker(name, given.packages), *alarms(name), *logs(name)]
+    for what, delete in steps:
+        print("deleting" if given.yes else "would delete", what)
+        if given.yes:
+            delete()
+    if not steps:
+        print(f"there is nothing of {name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What README and docs/rehearse.md show is run as it stands; their versions are those in use."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.deploy.conftest import Account, output
+from tests.test_docs import table
+
+README = (ROOT / "README.md").read_text()
+REHEARSE = (ROOT / "docs" / "rehearse.md").read_text()
+CONSTRAINTS = (ROOT / "requirements" / "constraints.txt").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+@pytest.fixture
+def shell(account: Account, tmp_path: Path) -> Account:
+    """With `python` and `rehearse` on the PATH."""
+    port = account.desk.url.rsplit(":", 1)[1]
+    programs = {"python": "", "rehearse": f"-m rehearse $1 --port {port} # "}
+    for name, options in programs.items():
+        path = tmp_path / name
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} {options}"$@"\n')
+        path.chmod(0o755)
+    search = f"{tmp_path}:{os.environ['PATH']}"
+    python = {"PATH": search, "PYTHONPATH": str(ROOT)}
+    return Account(account.desk, {**account.environment, **python})
+
+
+def test_five_minutes_as_they_stand(shell: Account) -> None:
+    blocks = re.findall(r"```bash\n(.*?)```", REHEARSE, re.S)
+    shown = json.loads(re.findall(r"```json\n(.*?)```", REHEARSE, re.S)[0])
+    first, *rest = (output(shell.start("bash", "-euc", block)) for block in blocks)
+    assert json.loads(first)["predicted_label"] == shown["predicted_label"]
+    assert json.loads(first)["probability"] == pytest.approx(shown["probability"], abs=0.02)
+    asked, changed = rest
+    assert '"predicted_label": -1' in asked
+    assert re.search(r"sentiment +AllTraffic +2 ", asked)
+    assert "deleting endpoint sentiment" in changed
+
+
+def test_the_readme_s_boto3_runs_as_it_stands(shell: Account) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    found = json.loads(output(shell.start("python", "-c", script)))
+    assert found["predicted_label"] == 1
+    output(shell.start("python", "deploy/delete.py", "sentiment", "--yes"))
+
+
+def test_every_script_is_told_with_the_version_that_is_run() -> None:
+    rows = table(REHEARSE, "script | way")
+    named = {re.findall(r"\((?:\.\./)(deploy/[^)]*)\)", row[0])[0] for row in rows}
+    parts = {"deploy/__init__.py", "deploy/endpoint-config.json", "deploy/model.json"}
+    assert named | parts == {
+        str(path.relative_to(ROOT)) for path in (ROOT / "deploy").iterdir() if path.is_file()
+    }
+    for row in rows:
+        for each in row[2].split(", "):
+            package = each.replace(" ", "==")
+            assert re.search(rf"^(.*:= )?{re.escape(package)}$", CONSTRAINTS + MAKEFILE, re.M), each
+
+
+def test_links_of_the_page_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)h][^)]*)\)", REHEARSE):
+        assert (ROOT / "docs" / link).exists(), link
+    for name in re.findall(r"^\[(\w+)\]: ", REHEARSE, re.M):
+        assert REHEARSE.count(f"[{name}]") > 1, name

@@ -1,0 +1,201 @@
+"""Every script of deploy/, from an empty account to an answer, and to an empty account again."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conftest import ROOT
+from tests.deploy.conftest import IMAGE, Account, output, program
+from tests.rehearse.desk import archive
+
+LABELS = [1, 0, -1]
+SDKS = {"sdk_v2": "sagemaker==2.257.7", "sdk_v3": "sagemaker==3.27.0"}
+
+
+def variant(account: Account, name: str = "sentiment") -> dict[str, Any]:
+    """The one variant of an endpoint that is in service."""
+    found = account.desk.client("sagemaker").describe_endpoint(EndpointName=name)
+    assert found["EndpointStatus"] == "InService"
+    (only,) = found["ProductionVariants"]
+    return dict(only)
+
+
+def ask(account: Account, name: str = "sentiment", text: str = "I love this product!") -> int:
+    """The label that client.py prints."""
+    client = account.start(sys.executable, "deploy/client.py", name, stdin=subprocess.PIPE)
+    return int(json.loads(output(client, f"{text}\n"))["predicted_label"])
+
+
+def labels(out: str) -> list[int]:
+    """Of the answers that an SDK's script prints; SDK 2 shows its progress on the same line."""
+    answers = map(ast.literal_eval, re.findall(r"\{.*\}", out))
+    return [each["predicted_label"] for each in answers]
+
+
+def deploy(account: Account, name: str = "sentiment") -> None:
+    """The blog's way."""
+    arguments = ["--package", account.package("--group", name), "--role", account.role()]
+    answer = json.loads(account.run("boto3_blog.py", *arguments, "--name", name))
+    assert answer["predicted_label"] == 1
+
+
+def delete(account: Account, name: str = "sentiment") -> str:
+    return account.run("delete.py", name, "--packages", "--yes")
+
+
+def test_boto3_as_the_blog_has_it(account: Account) -> None:
+    deploy(account)
+    config = {"MemorySizeInMB": 5120, "MaxConcurrency": 5}
+    assert variant(account)["CurrentServerlessConfig"] == config
+    assert ask(account, text="This is not the right product.") == -1
+    delete(account)
+
+
+def test_only_what_is_approved_is_deployed(account: Account) -> None:
+    package = account.package("--pending")
+    client = account.desk.client("sagemaker")
+    call = {"ModelName": "m", "ExecutionRoleArn": account.role()}
+    with pytest.raises(ClientError, match="must be Approved"):
+        client.create_model(**call, Containers=[{"ModelPackageName": package}])
+    second = account.package()
+    assert int(second.rsplit("/", 1)[1]) == int(package.rsplit("/", 1)[1]) + 1
+    client.create_model(**call, Containers=[{"ModelPackageName": second}])
+    account.run("delete.py", "m", "--yes")
+    client.delete_model_package(ModelPackageName=package)
+    client.delete_model_package(ModelPackageName=second)
+    client.delete_model_package_group(ModelPackageGroupName="sentiment")
+
+
+@pytest.mark.parametrize("script", ["sdk_v2", "sdk_v3"])
+def test_the_sdks_deploy_an_image(script: str, account: Account) -> None:
+    python = program(script, "python")
+    out = account.run(f"{script}.py", "--role", account.role(), "--image", IMAGE, python=python)
+    assert labels(out) == LABELS
+    assert variant(account)["CurrentServerlessConfig"]["MemorySizeInMB"] == 1024
+    delete(account)
+
+
+@pytest.mark.parametrize("script", SDKS)
+def test_the_sdks_are_those_that_are_told(script: str) -> None:
+    show = "from importlib.metadata import version as v; print('sagemaker==' + v('sagemaker'))"
+    found = subprocess.check_output([program(script, "python"), "-c", show], text=True)
+    assert found.strip() == SDKS[script]
+    assert SDKS[script] in (ROOT / "Makefile").read_text()
+
+
+def test_an_estimator_deploys_what_its_job_has_made(account: Account, packed: Path) -> None:
+    python = program("sdk_v2", "python")
+    client, s3 = account.desk.client("sagemaker"), account.desk.client("s3")
+    s3.create_bucket(Bucket="trained")
+    client.create_training_job(
+        TrainingJobName="fine-tune",
+        RoleArn=account.role(),
+        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        OutputDataConfig={"S3OutputPath": "s3://trained"},
+        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        StoppingCondition={"MaxRuntimeInSeconds": 3600},
+    )
+    # A job of the rehearsal trains nothing; what it would have made is put where it says.
+    job = client.describe_training_job(TrainingJobName="fine-tune")
+    key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://trained/")
+    s3.put_object(Bucket="trained", Key=key, Body=archive(packed))
+    arguments = ["--role", account.role(), "--image", IMAGE, "--training-job", "fine-tune"]
+    found = labels(account.run("sdk_v2.py", *arguments, python=python))
+    assert len(found) == len(LABELS)
+    model = client.describe_model(ModelName="sentiment")["PrimaryContainer"]
+    assert model["ModelDataUrl"] == f"s3://trained/{key}"
+    delete(account)
+
+
+def test_the_cli_takes_the_files_as_they_are(account: Account, aws: str) -> None:
+    environment = {"PATH": aws, "IMAGE": IMAGE, "ROLE": account.role()}
+    here = Account(account.desk, {**account.environment, **environment})
+    out = output(here.start("bash", "deploy/cli.sh"))
+    answers = [json.loads(line) for line in out.splitlines() if line.startswith('{"')]
+    assert [each["predicted_label"] for each in answers] == LABELS
+    (config,) = account.desk.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]
+    assert config["EndpointConfigName"] == "sentiment-1024"
+    delete(account)
+
+
+def test_the_cli_says_what_is_missing(account: Account) -> None:
+    process = account.start("bash", "deploy/cli.sh")
+    _, err = process.communicate()
+    assert process.returncode != 0
+    assert "set IMAGE to the URI" in err
+
+
+def test_the_readme_shows_the_files_of_the_cli() -> None:
+    shown = [json.loads(block) for block in re.findall(r"```json\n(\{\n[^`]*)```", readme())]
+    assert json.loads((ROOT / "deploy" / "endpoint-config.json").read_text()) in shown
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text()
+
+
+def test_an_endpoint_is_updated_while_it_serves(account: Account) -> None:
+    deploy(account)
+    account.run("update.py", "memory", "sentiment", "2048")
+    assert variant(account)["CurrentServerlessConfig"]["MemorySizeInMB"] == 2048
+    account.run("update.py", "provisioned", "sentiment", "2")
+    config = {"MemorySizeInMB": 2048, "MaxConcurrency": 5, "ProvisionedConcurrency": 2}
+    assert variant(account)["CurrentServerlessConfig"] == config
+
+    account.run("update.py", "scale", "sentiment", "--most", "4")
+    scaling = account.desk.client("application-autoscaling")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert target["ScalableDimension"] == "sagemaker:variant:DesiredProvisionedConcurrency"
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
+    (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 0.7
+    assert ask(account) == 1
+
+    account.run("update.py", "real-time", "sentiment", "ml.c5.large")
+    now = variant(account)
+    assert (now["VariantName"], now["CurrentInstanceCount"]) == ("RealTime", 1)
+    assert ask(account) == 1
+    assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
+
+    back = account.start(sys.executable, "deploy/update.py", "memory", "sentiment", "1024")
+    assert back.communicate()[1].strip() == "sentiment is not serverless"
+    assert back.returncode == 1
+    delete(account)
+
+
+def test_nothing_is_deleted_without_yes_nor_what_another_endpoint_uses(account: Account) -> None:
+    client = account.desk.client("sagemaker")
+    deploy(account, "mine")
+    deploy(account, "other")
+    told = account.run("delete.py", "mine", "--packages")
+    assert "would delete endpoint mine" in told
+    assert "other" not in told
+    assert ask(account, "mine") == 1
+    # From now on both use the model of "mine".
+    client.create_endpoint_config(
+        EndpointConfigName="shared",
+        ProductionVariants=[
+            {
+                "VariantName": "AllTraffic",
+                "ModelName": "mine",
+                "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1},
+            }
+        ],
+    )
+    client.update_endpoint(EndpointName="other", EndpointConfigName="shared")
+    account.desk.status("other")
+    delete(account, "mine")
+    assert ask(account, "other") == 1
+    assert [each["ModelName"] for each in client.list_models()["Models"]] == ["mine", "other"]
+    delete(account, "other")
+    # Its first model was not its own any more; without an endpoint, the name counts.
+    assert "model other" in delete(account, "other")
