@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from statistics import median, quantiles
 
-from benchmarks import containers, desk, machine, plane_faults, plane_page
+from benchmarks import containers, desk, machine, plane_faults, plane_page, plane_wire
 from benchmarks.client import Client
 from benchmarks.plane_page import Burst, Found, Overhead
 from benchmarks.subjects import DEFAULT_MODEL
@@ -60,6 +60,7 @@ def measure(kind: str, options: argparse.Namespace) -> Found:
     try:
         say(f"{kind}: {options.pairs} pairs")
         pairs = overhead(place, options.pairs)
+        by_boto3 = whole(kind, options.image, options.pairs)
         say(f"{kind}: {options.runs} bursts")
         burst = bursts(place, options.runs)
         say(f"{kind}: throttling")
@@ -70,30 +71,38 @@ def measure(kind: str, options: argparse.Namespace) -> Found:
         left = len(place.alive())
     finally:
         place.close()
-    return Found(kind, place.limits, pairs, burst, throttled, faults, left)
+    return Found(kind, place.limits, pairs, by_boto3, burst, throttled, faults, left)
 
 
 def overhead(place: desk.Desk, pairs: int) -> Overhead:
-    """Times of the same call through the data plane and past it, by turns."""
+    """Times of the same call through the data plane and past it."""
     with place.fleet(Serverless(MEMORY_MB, 1)) as fleet, closing(_direct(place)) as direct:
-        through: list[float] = []
-        past: list[float] = []
-        ways: list[tuple[list[float], Callable[[], object]]] = [
-            (through, lambda: fleet.invoke(desk.CALL)),
-            (past, lambda: direct.post(desk.BODY)),
-        ]
-        for turn in range(pairs + 50):
-            for times, call in ways if turn % 2 else reversed(ways):
-                start = time.perf_counter()
-                call()
-                times.append((time.perf_counter() - start) * 1e3)
-        through, past = through[50:], past[50:]  # the first ones only warm up
-    more = [one - other for one, other in zip(through, past, strict=True)]
-    return Overhead(pairs, median(past), median(through), median(more), quantiles(more, n=20)[-1])
+        return compared(lambda: fleet.invoke(desk.CALL), lambda: direct.post(desk.BODY), pairs)
 
 
 def _direct(place: desk.Desk) -> Client:
     return Client(place.started[-1].port)
+
+
+def whole(kind: str, image: str, pairs: int) -> Overhead:
+    """Times of the same call by boto3 and past it: client, wire, metrics and logs included."""
+    with plane_wire.endpoint(kind, image, MEMORY_MB) as (client, direct):
+        return compared(lambda: plane_wire.invoke(client), lambda: direct.post(desk.BODY), pairs)
+
+
+def compared(one: Callable[[], object], other: Callable[[], object], pairs: int) -> Overhead:
+    """By turns, so that both meet the same machine."""
+    through: list[float] = []
+    past: list[float] = []
+    ways = [(through, one), (past, other)]
+    for turn in range(pairs + 50):
+        for times, call in ways if turn % 2 else reversed(ways):
+            start = time.perf_counter()
+            call()
+            times.append((time.perf_counter() - start) * 1e3)
+    through, past = through[50:], past[50:]  # the first ones only warm up
+    more = [slow - fast for slow, fast in zip(through, past, strict=True)]
+    return Overhead(pairs, median(past), median(through), median(more), quantiles(more, n=20)[-1])
 
 
 def bursts(place: desk.Desk, runs: int) -> Burst:

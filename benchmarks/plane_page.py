@@ -51,6 +51,7 @@ class Found:
     engine: str
     limits: Sequence[str]
     overhead: Overhead
+    by_boto3: Overhead
     burst: Burst
     throttled: Mapping[int, int]
     faults: Faults
@@ -64,18 +65,28 @@ def page(command: str, facts: Mapping[str, str], found: Sequence[Found]) -> str:
     return "\n".join([*head, *table, *(line for each in found for line in _engine(each)), ""])
 
 
-def _engine(found: Found) -> list[str]:
-    pairs, burst, faults = found.overhead, found.burst, found.faults
+def _pairs(pairs: Overhead) -> str:
     verdict = "within" if pairs.more <= TARGET_MS else "over"
+    return (
+        f"{pairs.more:.2f} ms at p50 ({verdict} {TARGET_MS:g} ms), {pairs.more_p95:.2f} ms at p95; "
+        f"{pairs.through:.2f} ms instead of {pairs.past:.2f} ms."
+    )
+
+
+def _engine(found: Found) -> list[str]:
+    burst, faults = found.burst, found.faults
     return [
         "",
         f"## Engine {found.engine}",
         "",
         "What it cannot impose: " + "; ".join(found.limits) + ".",
         "",
-        f"**Overhead**, {pairs.pairs:,} pairs of the same call, through Fleet.invoke and straight "
-        f"to the environment by turns: {pairs.more:.2f} ms at p50 ({verdict} {TARGET_MS:g} ms), "
-        f"{pairs.more_p95:.2f} ms at p95; {pairs.through:.2f} ms instead of {pairs.past:.2f} ms.",
+        f"**Overhead**, {found.overhead.pairs:,} pairs of the same call, through Fleet.invoke and "
+        f"straight to the environment by turns: {_pairs(found.overhead)}",
+        "",
+        f"**With boto3**, {found.by_boto3.pairs:,} pairs, InvokeEndpoint of a `rehearse up` (with "
+        "all that boto3 itself does, the wire, metrics and logs) and straight to its container: "
+        + _pairs(found.by_boto3),
         "",
         f"**From zero to four**, {burst.runs} bursts of four calls with MaxConcurrency 4: four "
         f"answers after {burst.together:.2f} s ({burst.least:.2f}-{burst.most:.2f}), one cold "

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from flask import Flask
@@ -19,7 +20,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.wrappers import Request, Response
 
-from rehearse.runtime import Runtime
+from rehearse.runtime import PATH, Runtime
 
 # Also the streaming and the asynchronous form, which the data plane refuses.
 CALL = re.compile(r"/endpoints/[^/]+/(async-)?invocations(-response-stream)?")
@@ -34,6 +35,28 @@ class Handler(MotoRequestHandler):
 
     # Headers and body leave in two writes; the second must not wait for the first one's receipt.
     disable_nagle_algorithm = True
+    # Until a connection that is silent is closed.
+    timeout = 60.0
+
+    def run_wsgi(self) -> None:
+        """Keep the connection of a call, as AWS does; werkzeug closes every one."""
+        if not self._keeps():
+            super().run_wsgi()
+            return
+        response = Response.from_app(self.server.app, self.make_environ(), buffered=True)
+        self.send_response(response.status_code)
+        for name, value in response.headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(response.get_data())
+
+    def _keeps(self) -> bool:
+        """Whether it is a call whose end can be told, so that another may follow it."""
+        if self.command != "POST" or not PATH.fullmatch(urlsplit(self.path).path):
+            return False
+        length = self.headers.get("Content-Length", "")
+        others = self.headers.get("Expect") or self.headers.get("Transfer-Encoding")
+        return length.isdecimal() and not others
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """What is asked is no news."""

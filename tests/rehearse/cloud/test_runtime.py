@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -178,6 +180,18 @@ def test_an_endpoint_belongs_to_its_region(wire: Client) -> None:
     found = post(wire, Authorization=SIGNED.replace("eu-west-1", "eu-west-2"))
     message = "Endpoint e of account 123456789012 not found."
     assert json.loads(found.data) == {"ErrorCode": "NO_SUCH_ENDPOINT", "Message": message}
+
+
+def test_a_connection_takes_one_call_after_the_other(desk: Rehearsal, endpoint: str) -> None:
+    with closing(HTTPConnection(desk.url.removeprefix("http://"))) as connection:
+        for path, status in ((endpoint, 200), ("nowhere", 400), (endpoint, 200)):
+            # Its own bytes and no more: what follows would be the next answer.
+            connection.request("POST", f"/endpoints/{path}/invocations", LOVE)
+            used = connection.sock
+            with connection.getresponse() as answer:
+                assert (answer.status, answer.will_close) == (status, False)
+                answer.read()
+            assert connection.sock is used
 
 
 def test_streams_and_queues_are_refused_in_one_line(wire: Client) -> None:
