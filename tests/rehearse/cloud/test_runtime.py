@@ -231,10 +231,14 @@ def test_a_body_over_4_mb_is_refused_as_oversize(desk: Rehearsal, endpoint: str)
 def test_a_second_call_at_the_same_time_is_throttled(desk: Rehearsal, endpoint: str) -> None:
     """MaxConcurrency is 1; the code is in a header, the message is empty."""
     codes: list[str] = []
+    # Seconds of work, so that all have come before the first is answered.
+    body = b"".join(b'{"features": ["I love product %d!"]}\n' % number for number in range(1000))
+    together = threading.Barrier(4)
 
     def invoke() -> None:
+        together.wait()
         try:
-            desk.invoke(endpoint, LOVE * 2000)["Body"].read()
+            desk.invoke(endpoint, body)["Body"].read()
             codes.append("answered")
         except ClientError as error:
             codes.append(error.response["Error"]["Code"])
