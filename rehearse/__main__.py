@@ -31,9 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def up(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; then leave nothing behind."""
-    options = Options(
-        given.port, given.region, given.idle_seconds, given.hold_seconds, given.prices
-    )
+    options = Options(given.port, given.region, given.idle_seconds, given.prices)
     # Before anything is started: a signal that comes meanwhile is not lost.
     with _signals() as signals:
         engine = _engine(given.engine)
@@ -42,6 +40,8 @@ def up(given: argparse.Namespace) -> int:
             cloud.start()
             _announce(cloud, engine, given)
             signals.recv(1)
+            if not given.json:
+                print(text(cloud.bill.rows()), flush=True)
         finally:
             cloud.stop()
     return 0
@@ -131,13 +131,6 @@ def _parser() -> argparse.ArgumentParser:
         default=Options.idle_seconds,
         help="when an environment without calls is dropped; the platform tells nobody "
         "(default: %(default)s)",
-    )
-    run.add_argument(
-        "--hold-seconds",
-        type=_seconds,
-        default=Options.hold_seconds,
-        help="how long a Describe call waits for what is under way, so that waiters seldom "
-        "sleep; 0 shows every state (default: %(default)s)",
     )
     run.add_argument("--prices", type=Path, help="a file like rehearse/prices.toml")
     run.add_argument("--json", action="store_true", help="print the ready line as JSON")

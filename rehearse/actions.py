@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -13,6 +14,11 @@ from rehearse.engines import Engine
 from rehearse.hosting import Hosting
 from rehearse.jobs import Logger, TransformJobs
 
+# botocore's waiters tell so in the user agent (botocore/useragent.py, feature B); the SDKs poll.
+WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")
+# Less than the minute after which boto3 gives up.
+HOLD_SECONDS = 50.0
+
 
 class Backend(SageMaker, TransformJobs):
     """moto's backend of one region, with all that it lacks."""
@@ -21,6 +27,11 @@ class Backend(SageMaker, TransformJobs):
 class Actions(SageMakerResponse):
     """moto finds a method here by the name of the action."""
 
+    @property
+    def _ours(self) -> Any:
+        """The backend, which has more than moto's."""
+        return self.sagemaker_backend
+
     def describe_model(self) -> ActionResult:
         return _given(super().describe_model())
 
@@ -28,7 +39,14 @@ class Actions(SageMakerResponse):
         return _given(super().describe_endpoint_config())
 
     def describe_endpoint(self) -> ActionResult:
+        if self._client_waits():
+            self._ours.wait_for_endpoint(self._get_param("EndpointName"), HOLD_SECONDS)
         return _given(super().describe_endpoint())
+
+    def describe_transform_job(self) -> ActionResult:
+        if self._client_waits():
+            self._ours.wait_for_transform_job(self._get_param("TransformJobName"), HOLD_SECONDS)
+        return super().describe_transform_job()
 
     def describe_training_job(self) -> ActionResult:
         """The platform always names a key, if an empty one; SDK 2 counts on it (estimator.py)."""
@@ -37,29 +55,27 @@ class Actions(SageMakerResponse):
         return ActionResult({**described, "OutputDataConfig": output})
 
     def update_endpoint(self) -> ActionResult:
-        arn = self.sagemaker_backend.update_endpoint(  # type: ignore[attr-defined]  # control.py
+        arn = self._ours.update_endpoint(
             endpoint_name=self._get_param("EndpointName"),
             endpoint_config_name=self._get_param("EndpointConfigName"),
         )
         return ActionResult({"EndpointArn": arn})
 
     def delete_model_package(self) -> ActionResult:
-        self.sagemaker_backend.delete_model_package(  # type: ignore[attr-defined]  # control.py
-            self._get_param("ModelPackageName")
-        )
+        self._ours.delete_model_package(self._get_param("ModelPackageName"))
         return EmptyResult()
 
     def delete_model_package_group(self) -> ActionResult:
-        self.sagemaker_backend.delete_model_package_group(  # type: ignore[attr-defined]  # control.py
-            self._get_param("ModelPackageGroupName")
-        )
+        self._ours.delete_model_package_group(self._get_param("ModelPackageGroupName"))
         return EmptyResult()
 
     def stop_transform_job(self) -> ActionResult:
-        self.sagemaker_backend.stop_transform_job(  # type: ignore[attr-defined]  # jobs.py
-            self._get_param("TransformJobName")
-        )
+        self._ours.stop_transform_job(self._get_param("TransformJobName"))
         return EmptyResult()
+
+    def _client_waits(self) -> bool:
+        """Whether the client sleeps for 5 to 60 seconds unless all is over: answer it then."""
+        return WAITS.search(self.headers.get("User-Agent", "")) is not None
 
 
 def _given(answer: ActionResult) -> ActionResult:
@@ -68,11 +84,10 @@ def _given(answer: ActionResult) -> ActionResult:
     return ActionResult({name: value for name, value in described.items() if value != {}})
 
 
-def install(hosting: Hosting, engine: Engine, logger: Logger, s3: Any, hold_seconds: float) -> None:
+def install(hosting: Hosting, engine: Engine, logger: Logger, s3: Any) -> None:
     """Let moto use this backend, and answer the calls that it does not know."""
     Backend.hosting, Backend.engine, Backend.s3 = hosting, engine, s3
     # A plain function would become a method.
     Backend.logger = staticmethod(logger)
-    Backend.hold_seconds = hold_seconds
     models.sagemaker_backends.backend = Backend
     urls.url_paths["{0}/$"] = Actions.dispatch

@@ -12,8 +12,9 @@ from typing import Any
 
 from rehearse.errors import CloudError
 from rehearse.hosting import Variant
-from rehearse.metering import PRICES, Ledger, Prices, PricesError
+from rehearse.metering import Ledger
 from rehearse.model import Instance, Observation, Serverless
+from rehearse.prices import PRICES, Prices, PricesError
 
 # The prices of this region stand for regions of which none are known.
 REFERENCE = "us-east-1"
@@ -57,6 +58,7 @@ class Bill:
         return {
             "prices": {"region": prices.region, "dated": prices.dated},
             "accounts": accounts,
+            "calls": [asdict(each) for each in self._ledger.charges()],
             "usd": sum(each["usd"] for each in accounts),
         }
 

@@ -34,7 +34,6 @@ class Options:
     region: str = "us-east-1"
     # Until an environment without calls is dropped.
     idle_seconds: float = IDLE_SECONDS
-    hold_seconds: float = 10.0
     # Another list of prices than rehearse/prices.toml.
     prices: Path | None = None
 
@@ -45,10 +44,10 @@ class Cloud:
     def __init__(self, options: Options, engine: Engine) -> None:
         self._options = options
         self._engine = engine
-        self._bill = Bill(options.region, options.prices)
+        self.bill = Bill(options.region, options.prices)
         self._socket = _listen(options.port)
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
-        self.hosting = Hosting(self._fleet, self._bill.changed)
+        self.hosting = Hosting(self._fleet, self.bill.changed)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,15 +67,9 @@ class Cloud:
         from rehearse.front import Front, Handler
         from rehearse.runtime import Runtime
 
-        actions.install(
-            self.hosting,
-            self._engine,
-            watch.transform_logger,
-            self.client("s3"),
-            self._options.hold_seconds,
-        )
+        actions.install(self.hosting, self._engine, watch.transform_logger, self.client("s3"))
         watch.install()
-        front = Front(Runtime(self.hosting, self._options.region), self.client, self._bill.rows)
+        front = Front(Runtime(self.hosting, self._options.region), self.client, self.bill.rows)
         self._server = make_server(
             HOST, 0, front, threaded=True, request_handler=Handler, fd=self._socket.fileno()
         )
@@ -112,7 +105,7 @@ class Cloud:
 
         def observe(seen: Observation) -> None:
             watch.observe(seen, fleet.spec)
-            self._bill.add(arn, variant.name, fleet.spec, seen)
+            self.bill.add(arn, variant.name, fleet.spec, seen)
 
         fleet = Fleet(
             self._engine,

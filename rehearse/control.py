@@ -114,9 +114,12 @@ class SageMaker(Registry):
         return str(endpoint.arn)
 
     def describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
-        endpoint = self._endpoint(endpoint_name)
-        self.hosting.wait(endpoint.arn, self.hold_seconds)
         return self._endpoint(endpoint_name).response_object
+
+    def wait_for_endpoint(self, name: str, seconds: float) -> None:
+        """Until nothing is under way with it, if it is there."""
+        if name in self.endpoints:
+            self.hosting.wait(self.endpoints[name].arn, seconds)
 
     def delete_endpoint(self, endpoint_name: str) -> None:
         endpoint = self._idle(endpoint_name)

@@ -53,10 +53,10 @@ class TransformJobs(Registry):
         self.hosting.lifetime.background(lambda: self._run(job, stopping, ended))
         return job
 
-    def describe_transform_job(self, transform_job_name: str) -> dict[str, Any]:
-        if ended := self._ended.get(transform_job_name):
-            ended.wait(self.hold_seconds)
-        return super().describe_transform_job(transform_job_name)
+    def wait_for_transform_job(self, name: str, seconds: float) -> None:
+        """Until it has ended, if it is there."""
+        if ended := self._ended.get(name):
+            ended.wait(seconds)
 
     def stop_transform_job(self, transform_job_name: str) -> None:
         """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTransformJob.html"""

@@ -9,49 +9,17 @@ from __future__ import annotations
 import math
 import threading
 import time
-import tomllib
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from rehearse.model import Instance, Observation, Serverless
+from rehearse.prices import Prices
 
-PRICES = Path(__file__).with_name("prices.toml")
 MB_PER_GB = 1024
 BYTES_PER_GB = 1024**3
-
-
-class PricesError(Exception):
-    """A file of prices cannot be used; the message says why, in one line."""
-
-
-@dataclass(frozen=True)
-class Prices:
-    """USD, of one region at one date."""
-
-    region: str
-    dated: str
-    on_demand_gb_second: float
-    provisioned_gb_second: float
-    reserved_gb_second: float
-    data_gb: float
-    instance_hour: Mapping[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, region: str, path: Path = PRICES) -> Prices:
-        """Those of a region; raises PricesError."""
-        try:
-            found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-            dated = str(found.pop("dated"))
-            return cls(region=region, dated=dated, **found[region])
-        except (OSError, ValueError) as error:
-            raise PricesError(f"{path} cannot be read: {error}") from error
-        except KeyError as error:
-            regions = ", ".join(found) or "none"
-            raise PricesError(f"{path} has no {error}; it knows {regions}") from error
-        except TypeError as error:
-            raise PricesError(f"{path} has not the prices it must have: {error}") from error
+# So many calls are remembered one by one.
+CHARGES = 10_000
 
 
 def billed(seconds: float, setup_ms: float = 0.0) -> int:
@@ -78,6 +46,20 @@ class Account:
     unpriced: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Charge:
+    """One call: what it used, and what that costs; an instance is paid for by the hour."""
+
+    endpoint: str
+    variant: str
+    status: int
+    cold: bool
+    memory_mb: int | None
+    billed_ms: int
+    data_bytes: int
+    usd: float
+
+
 class Ledger:
     """The account of a rehearsal, for any number of threads."""
 
@@ -86,6 +68,7 @@ class Ledger:
         self._clock = clock
         self._lock = threading.Lock()
         self._accounts: dict[tuple[str, str], Account] = {}
+        self._charges: deque[Charge] = deque(maxlen=CHARGES)
         # What is paid for by time, and since when.
         self._running: dict[tuple[str, str], tuple[Serverless | Instance, float]] = {}
 
@@ -98,19 +81,14 @@ class Ledger:
             account.throttled += seen.throttled
             if seen.throttled:
                 return
+            charge = self._charge(endpoint, variant, spec, seen)
+            self._charges.append(charge)
             account.invocations += 1
             account.cold += seen.cold
-            account.billed_ms += seen.billed_ms
-            account.data_bytes += seen.bytes_in + seen.bytes_out
-            if isinstance(spec, Serverless):
-                warm = spec.provisioned > 0 and not seen.spilled
-                prices = self.prices
-                rate = prices.provisioned_gb_second if warm else prices.on_demand_gb_second
-                used = seen.billed_ms / 1e3 * spec.memory_mb / MB_PER_GB
-                account.gb_seconds += used
-                account.usd += used * rate
-            data = (seen.bytes_in + seen.bytes_out) / BYTES_PER_GB
-            account.usd += data * self.prices.data_gb
+            account.billed_ms += charge.billed_ms
+            account.gb_seconds += charge.billed_ms / 1e3 * (charge.memory_mb or 0) / MB_PER_GB
+            account.data_bytes += charge.data_bytes
+            account.usd += charge.usd
 
     def runs(self, endpoint: str, variant: str, spec: Serverless | Instance | None) -> None:
         """From now on the variant is this; None once it is deleted."""
@@ -128,6 +106,33 @@ class Ledger:
             for key in list(self._running):
                 self._settle(key)
             return list(self._accounts.values())
+
+    def charges(self) -> list[Charge]:
+        """The last calls, one by one."""
+        with self._lock:
+            return list(self._charges)
+
+    def _charge(
+        self, endpoint: str, variant: str, spec: Serverless | Instance, seen: Observation
+    ) -> Charge:
+        prices, memory_mb, usd = self.prices, None, 0.0
+        if isinstance(spec, Serverless):
+            memory_mb = spec.memory_mb
+            warm = spec.provisioned > 0 and not seen.spilled
+            rate = prices.provisioned_gb_second if warm else prices.on_demand_gb_second
+            usd = seen.billed_ms / 1e3 * memory_mb / MB_PER_GB * rate
+        data_bytes = seen.bytes_in + seen.bytes_out
+        usd += data_bytes / BYTES_PER_GB * prices.data_gb
+        return Charge(
+            endpoint,
+            variant,
+            seen.status,
+            seen.cold,
+            memory_mb,
+            seen.billed_ms,
+            data_bytes,
+            usd,
+        )
 
     def _account(self, key: tuple[str, str]) -> Account:
         return self._accounts.setdefault(key, Account(*key))

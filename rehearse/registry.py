@@ -20,9 +20,6 @@ class Registry(models.SageMakerModelBackend):
     hosting: ClassVar[Hosting]
     # A boto3 client of S3; the models of all regions lie in the one S3 of the rehearsal.
     s3: ClassVar[Any]
-    # DescribeEndpoint answers at once on AWS, and boto3's waiters then sleep for 30 seconds. Here
-    # it waits this long for what is under way, so that waiters seldom sleep; 0 shows every state.
-    hold_seconds: ClassVar[float] = 10.0
 
     @property
     def _url_module(self) -> Any:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -81,14 +82,16 @@ class Rehearsal:
     def endpoint(self, config: str) -> str:
         """An endpoint that is in service."""
         name = self.name("endpoint")
-        self.client("sagemaker").create_endpoint(EndpointName=name, EndpointConfigName=config)
-        assert self.status(name) == "InService"
+        client = self.client("sagemaker")
+        client.create_endpoint(EndpointName=name, EndpointConfigName=config)
+        client.get_waiter("endpoint_in_service").wait(EndpointName=name)
         return name
 
     def status(self, endpoint: str) -> str:
         """What DescribeEndpoint says when nothing is under way."""
-        found = self.client("sagemaker").describe_endpoint(EndpointName=endpoint)
-        return str(found["EndpointStatus"])
+        describe = partial(self.client("sagemaker").describe_endpoint, EndpointName=endpoint)
+        assert eventually(lambda: not describe()["EndpointStatus"].endswith("ing"), 60)
+        return str(describe()["EndpointStatus"])
 
     def invoke(self, endpoint: str, body: bytes = LOVE, **given: Any) -> Any:
         """InvokeEndpoint."""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rehearse.metering import PRICES, Account, Ledger, Prices, PricesError
+from rehearse.metering import Account, Ledger
 from rehearse.model import Instance, Observation, Serverless
+from rehearse.prices import PRICES, Prices, PricesError
 
 PLAIN = Serverless(3072, 5)
 WARM = Serverless(2048, 5, provisioned=2)
@@ -41,6 +42,16 @@ def test_a_second_at_3_gb_costs_what_the_price_list_says(ledger: Ledger) -> None
     ledger.add("e", "v", PLAIN, Observation(billed_ms=1000))
     assert only(ledger).usd == pytest.approx(0.00006)
     assert only(ledger).gb_seconds == pytest.approx(3.0)
+
+
+def test_each_call_is_remembered_with_what_it_costs(ledger: Ledger) -> None:
+    ledger.add("e", "v", PLAIN, Observation(billed_ms=1000, bytes_in=2**30, cold=True))
+    ledger.add("e", "v", Instance("ml.c5.large"), Observation(billed_ms=7, status=500))
+    first, second = ledger.charges()
+    assert (first.memory_mb, first.billed_ms, first.cold) == (3072, 1000, True)
+    assert first.usd == pytest.approx(0.00006 + 0.016)
+    assert (second.memory_mb, second.billed_ms, second.status) == (None, 7, 500)
+    assert only(ledger).usd == first.usd + second.usd
 
 
 def test_data_costs_in_both_directions(ledger: Ledger) -> None:

@@ -81,8 +81,9 @@ def test_the_exports_are_what_a_shell_takes() -> None:
     assert process.stdout
     lines = [process.stdout.readline().strip() for _ in range(5)]
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    rest = process.communicate(timeout=60)[0]
     assert process.returncode == 0
+    assert rest.splitlines()[-1].startswith("List prices of us-east-1")
     assert lines[0].startswith("rehearse: ready at http://127.0.0.1:")
     assert [line.split("=")[0] for line in lines[1:]] == [
         "export AWS_ENDPOINT_URL",
@@ -120,6 +121,8 @@ def test_the_bill_counts_every_call() -> None:
         assert code == 0
         found = json.loads(out)
         assert found["accounts"][0]["invocations"] == 3
+        assert [each["memory_mb"] for each in found["calls"]] == [1024] * 3
+        assert sum(each["billed_ms"] for each in found["calls"]) >= 3
         assert found["usd"] > 0
         assert found["prices"]["region"] == "us-east-1"
         code, out, _ = run("bill", "--port", port)
@@ -128,7 +131,7 @@ def test_the_bill_counts_every_call() -> None:
 
 def test_a_deployment_under_way_ends_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with rehearsing("--hold-seconds", "0") as desk:
+    with rehearsing() as desk:
         config = desk.config(desk.model())
         desk.client("sagemaker").create_endpoint(EndpointName="e", EndpointConfigName=config)
         desk.process.send_signal(signal.SIGTERM)

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.rehearse.desk import IMAGE, ROLE, Rehearsal, archive, eventually, rehearsing
+from tests.rehearse.desk import IMAGE, ROLE, Rehearsal, archive, eventually
+
+ONE_LOOK = {"MaxAttempts": 1}
 
 
 @pytest.fixture(scope="module")
@@ -143,21 +145,29 @@ def test_versions_count_on_after_a_deletion(desk: Rehearsal) -> None:
     assert [second[-2:], third[-2:]] == ["/2", "/3"]
 
 
-def test_an_endpoint_goes_through_its_states(checkpoint: Path) -> None:
-    with rehearsing("--hold-seconds", "0") as desk:
-        client, data = desk.client("sagemaker"), desk.put("slow.tar.gz", archive(checkpoint))
-        # Its port opens when torch has loaded it: seconds, in which the endpoint is made.
-        config = desk.config(desk.model(ModelDataUrl=data, Environment={"MODEL_LOAD": "eager"}))
-        client.create_endpoint(EndpointName="e", EndpointConfigName=config)
-        assert desk.status("e") == "Creating"
-        with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
-            client.delete_endpoint(EndpointName="e")
-        with pytest.raises(ClientError, match="not found"):
-            desk.invoke("e")
-        assert eventually(lambda: desk.status("e") != "Creating")
-        assert desk.status("e") == "InService"
-        client.delete_endpoint(EndpointName="e")
-        assert eventually(lambda: not client.list_endpoints()["Endpoints"])
+def test_an_endpoint_goes_through_its_states(desk: Rehearsal, checkpoint: Path) -> None:
+    client, data = desk.client("sagemaker"), desk.put("slow.tar.gz", archive(checkpoint))
+
+    def state() -> str:
+        return str(client.describe_endpoint(EndpointName=name)["EndpointStatus"])
+
+    # Its port opens when torch has loaded it: seconds, in which the endpoint is made.
+    config = desk.config(desk.model(ModelDataUrl=data, Environment={"MODEL_LOAD": "eager"}))
+    name = desk.name("states")
+    client.create_endpoint(EndpointName=name, EndpointConfigName=config)
+    assert state() == "Creating"
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+        client.delete_endpoint(EndpointName=name)
+    with pytest.raises(ClientError, match="not found"):
+        desk.invoke(name)
+    # Who waits is answered when it is over, and need not look twice.
+    client.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=ONE_LOOK)
+    assert state() == "InService"
+    client.update_endpoint(EndpointName=name, EndpointConfigName=desk.config(desk.model()))
+    assert state() == "Updating"
+    client.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig=ONE_LOOK)
+    client.delete_endpoint(EndpointName=name)
+    client.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig=ONE_LOOK)
 
 
 def test_a_broken_model_fails_the_endpoint_with_a_reason(desk: Rehearsal) -> None:
@@ -168,6 +178,7 @@ def test_a_broken_model_fails_the_endpoint_with_a_reason(desk: Rehearsal) -> Non
     found = client.describe_endpoint(EndpointName=name)
     assert "broken.tar.gz is not a whole .tar.gz" in found["FailureReason"]
     client.delete_endpoint(EndpointName=name)
+    client.get_waiter("endpoint_deleted").wait(EndpointName=name)
     with pytest.raises(ClientError, match="Could not find endpoint"):
         client.describe_endpoint(EndpointName=name)
 

@@ -1,0 +1,43 @@
+"""A region in, its list prices out: those of prices.toml, or of another file of its form."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PRICES = Path(__file__).with_name("prices.toml")
+
+
+class PricesError(Exception):
+    """A file of prices cannot be used; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """USD, of one region at one date."""
+
+    region: str
+    dated: str
+    on_demand_gb_second: float
+    provisioned_gb_second: float
+    reserved_gb_second: float
+    data_gb: float
+    instance_hour: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, region: str, path: Path = PRICES) -> Prices:
+        """Those of a region; raises PricesError."""
+        try:
+            found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+            dated = str(found.pop("dated"))
+            return cls(region=region, dated=dated, **found[region])
+        except (OSError, ValueError) as error:
+            raise PricesError(f"{path} cannot be read: {error}") from error
+        except KeyError as error:
+            regions = ", ".join(found) or "none"
+            raise PricesError(f"{path} has no {error}; it knows {regions}") from error
+        except TypeError as error:
+            raise PricesError(f"{path} has not the prices it must have: {error}") from error
