@@ -42,16 +42,20 @@ mutants: .venv/dev
 bench: .venv/dev
 	.venv/bin/python -m benchmarks.bench $(if $(DATA),--data $(DATA))
 
-# Where the tests of deploy/ find both SageMaker SDKs, which exclude each other, and the AWS CLI: 1.5 GB.
+# Where the tests of deploy/ find both SageMaker SDKs, which exclude each other, and the AWS CLI:
+# 1 GB. With uv, for pip tries releases of what they need for many minutes.
 deploy-venvs: .venv/deploy/sdk_v2/installed .venv/deploy/sdk_v3/installed .venv/deploy/cli/installed
 
 .venv/deploy/sdk_v2/installed: PACKAGE := sagemaker==2.257.7
 .venv/deploy/sdk_v3/installed: PACKAGE := sagemaker==3.27.0
 .venv/deploy/cli/installed: PACKAGE := awscli==1.46.3
-.venv/deploy/%/installed:
+.venv/deploy/%/installed: .venv/bin/uv
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip --disable-pip-version-check --quiet install $(PACKAGE)
+	.venv/bin/uv pip install --quiet --python $(@D) $(PACKAGE)
 	touch $@
+
+.venv/bin/uv: .venv/bin/pip
+	$(PIP) install uv
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
