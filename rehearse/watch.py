@@ -16,6 +16,7 @@ from moto.cloudwatch import models
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.logs.models import logs_backends
 
+from rehearse import emf
 from rehearse.engines.lines import LONGEST
 from rehearse.model import Instance, Observation, Serverless
 
@@ -40,9 +41,12 @@ class Watch:
         self._clock = clock
 
     def log(self, line: str) -> None:
-        """One line of a container's output."""
+        """One line of a container's output, and the metrics in it."""
         group = f"{CONTAINER_NAMESPACE}/{self._endpoint}"
         write(self._account, self._region, group, self._stream, line, self._clock())
+        for namespace, data in emf.metrics(line):
+            with LOCK:
+                cloudwatch_backends[self._account][self._region].put_metric_data(namespace, data)
 
     def observe(self, seen: Observation, spec: Serverless | Instance) -> None:
         """One call of the variant."""
