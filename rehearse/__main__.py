@@ -40,8 +40,9 @@ def up(given: argparse.Namespace) -> int:
             cloud.start()
             _announce(cloud, engine, given)
             signals.recv(1)
-            if not given.json:
-                print(text(cloud.bill.rows()), flush=True)
+            account = cloud.bill.rows()
+            if account["accounts"] and not given.json:
+                print(text(account), flush=True)
         finally:
             cloud.stop()
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.rehearse.desk import rehearsing
+from tests.rehearse.desk import Rehearsal, rehearsing
 
 REHEARSE = [sys.executable, "-m", "rehearse"]
 
@@ -74,23 +75,27 @@ def test_a_bill_without_a_rehearsal_is_one_line() -> None:
     ]
 
 
-def test_the_exports_are_what_a_shell_takes() -> None:
+def test_a_shell_takes_the_exports_and_the_account_comes_at_the_end() -> None:
     process = subprocess.Popen(
         [*REHEARSE, "up", "--engine", "process", "--port", "0"], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
-    lines = [process.stdout.readline().strip() for _ in range(5)]
+    ready, *exports = [process.stdout.readline().strip() for _ in range(5)]
+    url = re.findall(r"^rehearse: ready at (http://127\.0\.0\.1:\d+);", ready)[0]
+    environment = dict(each.removeprefix("export ").split("=") for each in exports)
+    assert list(environment) == [
+        "AWS_ENDPOINT_URL",
+        "AWS_DEFAULT_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+    ]
+    desk = Rehearsal(process, {"url": url, "environment": environment})
+    endpoint = desk.endpoint(desk.config(desk.model()))
+    desk.invoke(endpoint)
     process.send_signal(signal.SIGINT)
     rest = process.communicate(timeout=60)[0]
     assert process.returncode == 0
-    assert rest.splitlines()[-1].startswith("List prices of us-east-1")
-    assert lines[0].startswith("rehearse: ready at http://127.0.0.1:")
-    assert [line.split("=")[0] for line in lines[1:]] == [
-        "export AWS_ENDPOINT_URL",
-        "export AWS_DEFAULT_REGION",
-        "export AWS_ACCESS_KEY_ID",
-        "export AWS_SECRET_ACCESS_KEY",
-    ]
+    assert re.search(rf"^{endpoint} +AllTraffic +1 ", rest, re.M)
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
