@@ -76,7 +76,7 @@ class Endpoint:
                 ContentType="application/jsonlines",
                 Accept="application/jsonlines",
             )
-            yield from map(json.loads, answer["Body"].read().decode().splitlines())
+            yield from map(json.loads, answer["Body"].read().decode().rstrip().split("\n"))
 
     def invoke(self, **call: Any) -> Any:
         """InvokeEndpoint; raises what it does when patience is over, or waiting would not help."""
@@ -117,7 +117,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Score the lines of stdin, one text a line.")
     parser.add_argument("endpoint", help="its name")
     endpoint = Endpoint(parser.parse_args().endpoint)
-    for prediction in endpoint.predict(sys.stdin.read().splitlines()):
+    texts = [line.rstrip("\n") for line in sys.stdin]
+    for prediction in endpoint.predict(texts):
         print(json.dumps(prediction))
 
 

@@ -39,10 +39,10 @@ class Models:
             config = each["EndpointConfigName"]
             found = client.describe_endpoint_config(EndpointConfigName=config)
             models[config] = {variant["ModelName"] for variant in found["ProductionVariants"]}
-        # Without an endpoint, any more or yet: those of its name.
         own = endpoints[name]["EndpointConfigName"] if self.has_endpoint else name
         others = set().union(*(models.get(each, ()) for each in used - {own}))
-        self.names = models.get(own, {name}) - others
+        # And that of its name: the one it began with, before or without an endpoint.
+        self.names = (models.get(own, set()) | {name}) - others
         # Updates leave theirs behind.
         self.configs = [each for each, inside in models.items() if inside & self.names]
         there = {each["ModelName"] for each in pages(client, "list_models", "Models")}

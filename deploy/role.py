@@ -34,9 +34,10 @@ def trust(account: str) -> dict[str, Any]:
     }
 
 
-def policy(place: str, repository: str, bucket: str | None) -> dict[str, Any]:
-    """What the role may do; the place is PARTITION, REGION and ACCOUNT."""
-    partition, region, account = place.split(":")
+def policy(
+    partition: str, region: str, account: str, repository: str, bucket: str | None
+) -> dict[str, Any]:
+    """What the role may do."""
     group = f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/Endpoints/*"
     statements = [
         {
@@ -110,22 +111,22 @@ def main() -> None:
         session.client("sts").get_caller_identity()["Arn"].split(":", 5)
     )
     try:
-        role = iam.get_role(RoleName=given.name)["Role"]
+        role, wait = iam.get_role(RoleName=given.name)["Role"], 0.0
     except iam.exceptions.NoSuchEntityException:
-        role = iam.create_role(
-            RoleName=given.name, AssumeRolePolicyDocument=json.dumps(trust(account))
-        )["Role"]
-        # IAM says that it is there before all others know it:
-        # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+        role, wait = (
+            iam.create_role(
+                RoleName=given.name, AssumeRolePolicyDocument=json.dumps(trust(account))
+            )["Role"],
+            given.wait,
+        )
         iam.get_waiter("role_exists").wait(RoleName=given.name)
-        time.sleep(given.wait)
+    document = policy(partition, session.region_name, account, given.repository, given.bucket)
     iam.put_role_policy(
-        RoleName=given.name,
-        PolicyName="endpoint",
-        PolicyDocument=json.dumps(
-            policy(f"{partition}:{session.region_name}:{account}", given.repository, given.bucket)
-        ),
+        RoleName=given.name, PolicyName="endpoint", PolicyDocument=json.dumps(document)
     )
+    # IAM says that it is there before all others know it:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+    time.sleep(wait)
     print(role["Arn"])
 
 

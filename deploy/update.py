@@ -16,6 +16,8 @@ import boto3
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-autoscale.html
 SCALED = "sagemaker:variant:DesiredProvisionedConcurrency"
+# What the server sizes its threads by: the platform itself does not tell it.
+MEMORY = "MEMORY_SIZE_IN_MB"
 METRIC = "SageMakerVariantProvisionedConcurrencyUtilization"
 
 
@@ -43,10 +45,13 @@ class Endpoint:
         https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-update.html
         """
         config = {**self.serverless, "MemorySizeInMB": megabytes}
-        self._replace(f"{self.name}-{megabytes}", {**self.variant, "ServerlessConfig": config})
+        self._replace(
+            f"{self.name}-{megabytes}",
+            {**self.variant, "ModelName": self._told(megabytes), "ServerlessConfig": config},
+        )
 
     def provisioned(self, count: int) -> None:
-        """In place; without them again: another memory size, or a configuration without.
+        """In place, and at least one; a configuration without the key has none again.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ServerlessUpdateConfig.html
         """
@@ -99,6 +104,21 @@ class Endpoint:
                 "InitialInstanceCount": 1,
             },
         )
+
+    def _told(self, megabytes: int) -> str:
+        """The model, or one like it if it is told its memory size, which was another."""
+        found = self.client.describe_model(ModelName=self.variant["ModelName"])
+        container = found.get("PrimaryContainer") or found["Containers"][0]
+        if container.get("Environment", {}).get(MEMORY, str(megabytes)) == str(megabytes):
+            return str(found["ModelName"])
+        name = f"{self.name[:40]}-{megabytes}-{int(time.time())}"
+        environment = {**container["Environment"], MEMORY: str(megabytes)}
+        self.client.create_model(
+            ModelName=name,
+            ExecutionRoleArn=found["ExecutionRoleArn"],
+            PrimaryContainer={**container, "Environment": environment},
+        )
+        return name
 
     def _place(self) -> dict[str, str]:
         variant = self.variant["VariantName"]

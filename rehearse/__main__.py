@@ -70,13 +70,16 @@ def bill(given: argparse.Namespace) -> int:
     """Print what the calls of a running rehearsal would have cost."""
     import requests
 
-    try:
-        found = requests.get(LOCAL.format(port=given.port), timeout=10).json()
-    except (requests.RequestException, ValueError) as error:
-        raise CloudError(
-            f"no rehearsal answers on port {given.port}; start `rehearse up`"
-        ) from error
-    print(json.dumps(found, indent=2) if given.json else text(found))
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy is in the way
+        try:
+            found = session.get(LOCAL.format(port=given.port), timeout=10).json()
+            shown = json.dumps(found, indent=2) if given.json else text(found)
+        except (requests.RequestException, ValueError, LookupError, TypeError) as error:
+            raise CloudError(
+                f"no rehearsal answers on port {given.port}; start `rehearse up`"
+            ) from error
+    print(shown)
     return 0
 
 
@@ -143,9 +146,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_port(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--port", type=_port, default=Options.port, help="0: any (default: %(default)s)"
-    )
+    parser.add_argument("--port", type=_port, default=Options.port, help="default: %(default)s")
 
 
 def _port(text: str) -> int:

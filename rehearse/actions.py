@@ -9,6 +9,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker import models, urls
 from moto.sagemaker.responses import SageMakerResponse
 
+from rehearse import rules
 from rehearse.control import SageMaker
 from rehearse.engines import Engine
 from rehearse.hosting import Hosting
@@ -31,6 +32,17 @@ class Actions(SageMakerResponse):
     def _ours(self) -> Any:
         """The backend, which has more than moto's."""
         return self.sagemaker_backend
+
+    def create_model(self) -> ActionResult:
+        answer = super().create_model()
+        if self._get_param("EnableNetworkIsolation"):  # moto forgets it
+            self._ours.isolated.add(self._get_param("ModelName"))
+        return answer
+
+    def create_endpoint_config(self) -> ActionResult:
+        given = {name: self._get_param(name) for name in rules.NOT_SERVERLESS}
+        rules.exclusions(self._get_param("ProductionVariants") or [], given)
+        return super().create_endpoint_config()
 
     def describe_model(self) -> ActionResult:
         return _given(super().describe_model())

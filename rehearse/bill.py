@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from rehearse.errors import CloudError
-from rehearse.hosting import Variant
-from rehearse.metering import Ledger
-from rehearse.model import Instance, Observation, Serverless
-from rehearse.prices import PRICES, Prices, PricesError
+from rehearse.metering import Account, Charge, Ledger
+from rehearse.model import Instance, Observation, Serverless, Variant
+from rehearse.prices import PRICES, Prices, PricesError, UnknownRegion
 
 # The prices of this region stand for regions of which none are known.
 REFERENCE = "us-east-1"
@@ -41,24 +40,24 @@ class Bill:
 
     def add(self, arn: str, variant: str, spec: Serverless | Instance, seen: Observation) -> None:
         """One call of a variant."""
-        self._ledger.add(_name(arn), variant, spec, seen)
+        self._ledger.add(arn, variant, spec, seen)
 
     def changed(self, arn: str, variants: Mapping[str, Variant]) -> None:
         """From now on the endpoint runs these."""
         for gone in self._running.pop(arn, set()) - set(variants):
-            self._ledger.runs(_name(arn), gone, None)
+            self._ledger.runs(arn, gone, None)
         for name, variant in variants.items():
-            self._ledger.runs(_name(arn), name, variant.spec)
+            self._ledger.runs(arn, name, variant.spec)
         self._running[arn] = set(variants)
 
     def rows(self) -> dict[str, Any]:
         """All of it, as JSON takes it."""
-        accounts = [asdict(each) for each in self._ledger.totals()]
+        accounts = [_row(each) for each in self._ledger.totals()]
         prices = self._ledger.prices
         return {
             "prices": {"region": prices.region, "dated": prices.dated},
             "accounts": accounts,
-            "calls": [asdict(each) for each in self._ledger.charges()],
+            "calls": [_row(each) for each in self._ledger.charges()],
             "usd": sum(each["usd"] for each in accounts),
         }
 
@@ -79,13 +78,14 @@ def text(bill: Mapping[str, Any]) -> str:
 
 def _prices(region: str, path: Path) -> Prices:
     try:
-        return Prices.read(region, path)
-    except PricesError:
         try:
+            return Prices.read(region, path)
+        except UnknownRegion:
             return Prices.read(REFERENCE, path)
-        except PricesError as error:
-            raise CloudError(str(error)) from error
+    except PricesError as error:
+        raise CloudError(str(error)) from error
 
 
-def _name(arn: str) -> str:
-    return arn.rpartition("/")[2]
+def _row(item: Account | Charge) -> dict[str, Any]:
+    """As JSON takes it, and with the name of the endpoint, which its ARN ends in."""
+    return {**asdict(item), "endpoint": item.arn.rpartition("/")[2]}

@@ -5,22 +5,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import sys
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rehearse.bill import Bill
 from rehearse.engines import Engine
 from rehearse.errors import CloudError
 from rehearse.fleet import Fleet
-from rehearse.hosting import Hosting, Variant
+from rehearse.hosting import Hosting
 from rehearse.limits import IDLE_SECONDS
-from rehearse.model import Observation
+from rehearse.model import Observation, Variant
 
 __all__ = ["Cloud", "CloudError", "Options"]
 
+T = TypeVar("T")
 HOST = "127.0.0.1"
 # moto knows no secrets: any signature is taken. Twenty characters, as access keys have.
 KEY = "REHEARSALREHEARSAL00"
@@ -77,11 +80,12 @@ class Cloud:
         self._thread.start()
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this rehearsal."""
+        """A boto3 client of this rehearsal; no proxy is in its way."""
         import boto3
+        from botocore.config import Config
 
         session = boto3.Session(KEY, "rehearsal", region_name=self._options.region)
-        return session.client(service, endpoint_url=self.url)
+        return session.client(service, endpoint_url=self.url, config=Config(proxies={}))
 
     def stop(self) -> None:
         """End every container and forget all records. Safe to call twice."""
@@ -111,12 +115,24 @@ class Cloud:
             self._engine,
             variant.container,
             variant.spec,
-            log=watch.log,
-            observe=observe,
+            log=_quietly(watch.log),
+            observe=_quietly(observe),
             idle_seconds=self._options.idle_seconds,
             variant=variant.name,
         )
         return fleet
+
+
+def _quietly(record: Callable[[T], None]) -> Callable[[T], None]:
+    """Calls are answered, and containers live, also where what is seen cannot be recorded."""
+
+    def recorded(seen: T) -> None:
+        try:
+            record(seen)
+        except Exception as error:  # whatever it is
+            print(f"rehearse: not recorded: {error!r}", file=sys.stderr)
+
+    return recorded
 
 
 def _listen(port: int) -> socket.socket:

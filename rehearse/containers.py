@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moto.sagemaker.exceptions import ValidationError
 
 from rehearse import artifacts
-from rehearse.hosting import Hosting, Variant
-from rehearse.model import Container, Instance, Serverless
+from rehearse.lifetime import Lifetime
+from rehearse.model import Container, Instance, Serverless, Variant
 
 if TYPE_CHECKING:
     from moto.sagemaker.models import SageMakerModelBackend
@@ -46,6 +45,8 @@ def resolve(backend: SageMakerModelBackend, container: Mapping[str, Any]) -> dic
             "it must be Approved to be deployed."
         )
     inside = (package.inference_specification or {}).get("Containers") or [{}]
+    if len(inside) > 1:
+        raise ValidationError("The rehearsal runs models of one container, not pipelines.")
     if not inside[0].get("Image"):
         raise ValidationError(f"Model package {package.arn} names no Image.")
     environment = {**inside[0].get("Environment", {}), **container.get("Environment", {})}
@@ -55,36 +56,48 @@ def resolve(backend: SageMakerModelBackend, container: Mapping[str, Any]) -> dic
 def prepare(
     backend: SageMakerModelBackend,
     s3: Any,
-    hosting: Hosting,
+    lifetime: Lifetime,
     variants: list[dict[str, Any]],
 ) -> list[Variant]:
-    """Every variant of a configuration, with its model unpacked."""
-    return [
-        Variant(
-            name=each["VariantName"],
-            container=container(backend, s3, hosting.lifetime.folder(), each["ModelName"]),
-            spec=_spec(each.get("ServerlessConfig"), each),
-            weight=each.get("InitialVariantWeight", 1.0),
-        )
-        for each in variants
-    ]
+    """Every variant of a configuration, with a model of its own."""
+    made: list[Variant] = []
+    try:
+        for each in variants:
+            inside = container(backend, s3, lifetime, each["ModelName"])
+            spec = _spec(each.get("ServerlessConfig"), each)
+            weight = each.get("InitialVariantWeight", 1.0)
+            made.append(Variant(each["VariantName"], inside, spec, weight))
+    except BaseException:
+        for variant in made:
+            discard(variant.container)
+        raise
+    return made
 
 
-def container(backend: SageMakerModelBackend, s3: Any, folder: Path, model_name: str) -> Container:
-    """The one container of a model; its model data is brought to the folder."""
+def container(
+    backend: SageMakerModelBackend, s3: Any, lifetime: Lifetime, model_name: str
+) -> Container:
+    """The one container of a model; its model data is unpacked, until discard()."""
     model = backend.describe_model(model_name)
     given = [model.primary_container] if model.primary_container else model.containers
     if len(given) != 1:
         raise ValidationError("The rehearsal runs models of one container, not pipelines.")
     definition = resolve(backend, given[0])
-    found = artifacts.source(definition)
-    if found:
-        artifacts.fetch(s3, *found, folder)
-    return Container(
-        image=definition["Image"],
-        model=folder if found else None,
-        environment=dict(definition.get("Environment", {})),
-    )
+    folder = None
+    if found := artifacts.source(definition):
+        folder = lifetime.folder()
+        try:
+            artifacts.fetch(s3, *found, folder)
+        except BaseException:
+            artifacts.remove(folder)
+            raise
+    return Container(definition["Image"], folder, dict(definition.get("Environment", {})))
+
+
+def discard(container: Container) -> None:
+    """Remove the model that was unpacked for it."""
+    if container.model:
+        artifacts.remove(container.model)
 
 
 def resized(variant: Variant, record: Mapping[str, Any]) -> Variant:

@@ -11,36 +11,40 @@ from typing import Any
 from moto.core.utils import utcnow
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
-from moto.sagemaker.utils import arn_formatter
 
 from rehearse import containers, rules
-from rehearse.hosting import Variant
-from rehearse.registry import Registry
-
-UNDER_WAY = ("Creating", "Updating", "Deleting")
+from rehearse.hosting import Done
+from rehearse.registry import Registry, alone
 
 
 class SageMaker(Registry):
     """The endpoints of one region."""
 
+    @alone
     def create_endpoint_config(  # type: ignore[override]  # the rest by name
         self, endpoint_config_name: str, production_variants: list[dict[str, Any]], **rest: Any
     ) -> models.FakeEndpointConfig:
         rules.name(endpoint_config_name, "endpointConfigName")
         self.must_be_new("endpoint configuration", endpoint_config_name, self.endpoint_configs)
-        extras = {"".join(map(str.title, key.split("_"))): value for key, value in rest.items()}
         self.validate_production_variants(production_variants)
-        for variant in production_variants:
-            extras.setdefault("VpcConfig", self._models[variant["ModelName"]].vpc_config)
-        rules.endpoint_config(production_variants, extras)
+        rules.variants(production_variants)
+        for name in (each["ModelName"] for each in production_variants):
+            given = {
+                "VpcConfig": self._models[name].vpc_config,
+                "EnableNetworkIsolation": name in self.isolated,
+                "AsyncInferenceConfig": rest.get("async_inference_config"),
+                "DataCaptureConfig": rest.get("data_capture_config"),
+            }
+            rules.exclusions(production_variants, given)
         return super().create_endpoint_config(endpoint_config_name, production_variants, **rest)
 
+    @alone
     def create_endpoint(
         self, endpoint_name: str, endpoint_config_name: str, tags: list[dict[str, str]]
     ) -> models.FakeEndpoint:
         rules.name(endpoint_name, "endpointName")
         self.must_be_new("endpoint", endpoint_name, self.endpoints)
-        variants = self._config(endpoint_config_name)
+        variants = self.variants(endpoint_config_name)
         endpoint = super().create_endpoint(endpoint_name, endpoint_config_name, tags)
         endpoint.endpoint_status = "Creating"
 
@@ -48,18 +52,17 @@ class SageMaker(Registry):
             _settle(endpoint, "InService" if failure is None else "Failed", failure)
 
         self.hosting.deploy(
-            endpoint.arn, lambda: containers.prepare(self, self.s3, self.hosting, variants), done
+            endpoint.arn,
+            lambda: containers.prepare(self, self.s3, self.hosting.lifetime, variants),
+            done,
         )
         return endpoint
 
+    @alone
     def update_endpoint(self, endpoint_name: str, endpoint_config_name: str) -> str:
         """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html"""
-        endpoint = self._idle(endpoint_name)
-        variants = self._config(endpoint_config_name)
-        if endpoint.endpoint_status == "Failed":
-            raise ValidationError(
-                f'Cannot update endpoint "{endpoint.arn}" with status "Failed"; delete it first.'
-            )
+        endpoint = self.in_service(endpoint_name)
+        variants = self.variants(endpoint_config_name)
         rules.update(endpoint.production_variants, variants)
         endpoint.endpoint_status = "Updating"
 
@@ -72,10 +75,13 @@ class SageMaker(Registry):
             _settle(endpoint, "InService", failure)
 
         self.hosting.deploy(
-            endpoint.arn, lambda: containers.prepare(self, self.s3, self.hosting, variants), done
+            endpoint.arn,
+            lambda: containers.prepare(self, self.s3, self.hosting.lifetime, variants),
+            done,
         )
         return str(endpoint.arn)
 
+    @alone
     def update_endpoint_weights_and_capacities(
         self, endpoint_name: str, desired_weights_and_capacities: list[dict[str, Any]]
     ) -> str:
@@ -83,7 +89,7 @@ class SageMaker(Registry):
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DesiredWeightAndCapacity.html
         """
-        endpoint = self._idle(endpoint_name)
+        endpoint = self.in_service(endpoint_name)
         records = {each["VariantName"]: each for each in endpoint.production_variants}
         for desired in desired_weights_and_capacities:
             if (name := desired["VariantName"]) not in records:
@@ -96,13 +102,10 @@ class SageMaker(Registry):
             for each in desired_weights_and_capacities
         }
         endpoint.endpoint_status = "Updating"
-        running = self.hosting.variants(endpoint.arn)
-
-        def prepare() -> list[Variant]:
-            return [
-                containers.resized(each, {**records[name], **plan.get(name, {})})
-                for name, each in running.items()
-            ]
+        wanted = [
+            containers.resized(each, {**records[name], **plan.get(name, {})})
+            for name, each in self.hosting.variants(endpoint.arn).items()
+        ]
 
         def done(failure: str | None) -> None:
             if failure is None:
@@ -110,55 +113,44 @@ class SageMaker(Registry):
                     records[name].update(changes)
             _settle(endpoint, "InService", failure)
 
-        self.hosting.deploy(endpoint.arn, prepare, done)
+        self.hosting.resize(endpoint.arn, wanted, done)
         return str(endpoint.arn)
 
+    def _deploy(
+        self, endpoint: models.FakeEndpoint, variants: list[dict[str, Any]], done: Done
+    ) -> None:
+        lifetime = self.hosting.lifetime
+        self.hosting.deploy(
+            endpoint.arn, lambda: containers.prepare(self, self.s3, lifetime, variants), done
+        )
+
     def describe_endpoint(self, endpoint_name: str) -> dict[str, Any]:
-        return self._endpoint(endpoint_name).response_object
+        return self.endpoint(endpoint_name).response_object
 
     def wait_for_endpoint(self, name: str, seconds: float) -> None:
         """Until nothing is under way with it, if it is there."""
         if name in self.endpoints:
             self.hosting.wait(self.endpoints[name].arn, seconds)
 
+    @alone
     def delete_endpoint(self, endpoint_name: str) -> None:
-        endpoint = self._idle(endpoint_name)
+        endpoint = self.idle(endpoint_name)
         endpoint.endpoint_status = "Deleting"
 
         def done(_: str | None) -> None:
-            self.endpoints.pop(endpoint_name, None)
+            if self.endpoints.get(endpoint_name) is endpoint:
+                del self.endpoints[endpoint_name]
 
         self.hosting.delete(endpoint.arn, done)
 
     def describe_endpoint_config(self, endpoint_config_name: str) -> dict[str, Any]:
-        self._config(endpoint_config_name)
+        self.variants(endpoint_config_name)
         return super().describe_endpoint_config(endpoint_config_name)
 
     def reset(self) -> None:
         for endpoint in list(self.endpoints.values()):
             self.hosting.delete(endpoint.arn, lambda _: None)
         super().reset()
-
-    def _config(self, name: str) -> list[dict[str, Any]]:
-        if name not in self.endpoint_configs:
-            arn = arn_formatter("endpoint-config", name, *self.place)
-            raise ValidationError(f'Could not find endpoint configuration "{arn}".')
-        found: list[dict[str, Any]] = self.endpoint_configs[name].production_variants
-        return found
-
-    def _endpoint(self, name: str) -> models.FakeEndpoint:
-        if name not in self.endpoints:
-            raise ValidationError(
-                f'Could not find endpoint "{arn_formatter("endpoint", name, *self.place)}".'
-            )
-        return self.endpoints[name]
-
-    def _idle(self, name: str) -> models.FakeEndpoint:
-        """An endpoint that can be changed or deleted now; the words are the platform's."""
-        endpoint = self._endpoint(name)
-        if endpoint.endpoint_status in UNDER_WAY:
-            raise ValidationError(f'Cannot update in-progress endpoint "{endpoint.arn}".')
-        return endpoint
 
 
 def _settle(endpoint: models.FakeEndpoint, status: str, failure: str | None) -> None:

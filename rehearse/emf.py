@@ -24,7 +24,7 @@ def metrics(line: str) -> list[tuple[str, list[dict[str, Any]]]]:
             (str(directive["Namespace"]), list(_data(members, directive, when)))
             for directive in about["CloudWatchMetrics"]
         ]
-    except (ValueError, LookupError, TypeError, OverflowError, OSError):
+    except (ValueError, LookupError, TypeError, OverflowError, OSError, RecursionError):
         return []
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rehearse.engines import Environment, OutOfMemory
+from rehearse.engines import Environment
 from rehearse.model import Call, ModelFailed, Oversize, Reply
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -44,18 +45,29 @@ class Answer:
         return None
 
 
-def ask(environment: Environment, call: Call, seconds: float) -> Answer:
-    """Send a call to a container."""
+LOST = Answer(0, {}, EXITED.encode(), "model")
+
+
+def check_size(body: bytes, largest: int) -> None:
+    """Raises Oversize; the limit of answers is documented, not what becomes of a larger one."""
+    if len(body) > largest:
+        raise Oversize
+
+
+def ask(
+    environment: Environment, call: Call, seconds: float, clock: Callable[[], float]
+) -> tuple[Answer, float]:
+    """The answer of a container, and when it came."""
+    begun = time.time()
     try:
-        return Answer(
-            *environment.request("POST", "/invocations", call.body, headers(call), seconds)
-        )
+        found = environment.request("POST", "/invocations", call.body, headers(call), seconds)
     except TimeoutError:
-        return Answer(0, {}, TIMED_OUT.encode())
-    except OutOfMemory:
-        return Answer(0, {}, NO_MEMORY.encode(), "model")
+        return Answer(0, {}, TIMED_OUT.encode()), clock()
     except OSError:
-        return Answer(0, {}, EXITED.encode(), "model")
+        done = clock()
+        words = NO_MEMORY if environment.out_of_memory(begun) else EXITED
+        return Answer(0, {}, words.encode(), "model"), done
+    return Answer(*found), clock()
 
 
 def headers(call: Call) -> dict[str, str]:
@@ -73,16 +85,13 @@ def headers(call: Call) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
-def check(answer: Answer, largest: int, characters: int) -> None:
-    """Raises ModelFailed where there is no answer, or 4xx or 5xx; Oversize where it is too large.
+def check(answer: Answer, characters: int) -> None:
+    """Raises ModelFailed where there is no answer, or 4xx or 5xx.
 
     The words: https://github.com/aws/amazon-sagemaker-examples/issues/235 and, for a body that is
     no text or too long, https://github.com/aws/amazon-sagemaker-examples/issues/4324
     """
     if answer.status and answer.status < 400:
-        if len(answer.body) > largest:
-            # The limit of answers is documented, not what becomes of a larger one.
-            raise Oversize
         return
     side = "client" if 400 <= answer.status < 500 else "server"
     text = f"Received {side} error ({answer.status}) from {answer.container}"

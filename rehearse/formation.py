@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from typing import Any
 
 from moto.cloudformation import models, parsing
@@ -19,6 +20,8 @@ from rehearse import kinds, resources
 REPLACED = ("AWS::SageMaker::Model", "AWS::SageMaker::EndpointConfig")
 ORDER = (*REPLACED, "AWS::SageMaker::Endpoint")
 
+# One stack at a time.
+UPDATING = threading.Lock()
 CREATE = models.Stack.create_resources
 UPDATE = models.Stack.update
 DIFF = parsing.ResourceMap.build_resource_diff
@@ -60,10 +63,15 @@ def create_resources(stack: models.Stack) -> None:
 
 def update(stack: models.Stack, *given: Any, **named: Any) -> None:
     """UpdateStack does not fail, the stack does."""
-    try:
-        UPDATE(stack, *given, **named)
-    except Exception as error:  # the same
-        _failed(stack, "UPDATE", error)
+    with UPDATING:
+        resources.REPLACED.clear()
+        try:
+            UPDATE(stack, *given, **named)
+        except Exception as error:  # the same
+            _failed(stack, "UPDATE", error)
+        else:
+            for delete in resources.REPLACED:
+                delete()
 
 
 def _failed(stack: models.Stack, verb: str, error: Exception) -> None:

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from flask import Flask
@@ -18,6 +18,7 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wrappers import Request, Response
 
 from rehearse.runtime import PATH, Runtime
@@ -43,7 +44,11 @@ class Handler(MotoRequestHandler):
         if not self._keeps():
             super().run_wsgi()
             return
-        response = Response.from_app(self.server.app, self.make_environ(), buffered=True)
+        try:
+            response = Response.from_app(self.server.app, self.make_environ(), buffered=True)
+        except ClientDisconnected:
+            self.close_connection = True
+            return
         self.send_response(response.status_code)
         for name, value in response.headers:
             self.send_header(name, value)
@@ -52,7 +57,7 @@ class Handler(MotoRequestHandler):
 
     def _keeps(self) -> bool:
         """Whether it is a call whose end can be told, so that another may follow it."""
-        if self.command != "POST" or not PATH.fullmatch(urlsplit(self.path).path):
+        if self.command != "POST" or not PATH.fullmatch(unquote(urlsplit(self.path).path)):
             return False
         length = self.headers.get("Content-Length", "")
         others = self.headers.get("Expect") or self.headers.get("Transfer-Encoding")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from rehearse.engines import EngineError
-from rehearse.model import Container, Instance, PlaneError, Serverless, Unavailable
+from rehearse.model import Instance, Serverless, Unavailable
 from rehearse.pools import Drops, Retired
 from rehearse.starting import Lease, Slot, Starter
 
 RETRY_SECONDS = 1.0
+# So many pings in a row without a 200, and the container is started again; undocumented.
+MISSES = 3
 
 
 class InstancePool:
@@ -20,21 +21,31 @@ class InstancePool:
         self._lock = threading.Condition()
         self._slot: Slot | None = None
         self._busy: dict[Slot, int] = {}
-        self._restarting = False
+        self._starting = False
         self._retired = False
         self._closing = threading.Event()
         self._drops = Drops()
         self._pinged = starter.clock()
+        self._missed = 0
 
     def start(self) -> None:
         """Raises what starting a container does."""
-        slot = self._starter.start(self._closing)
         with self._lock:
-            self._slot = slot
+            if self._retired:
+                raise Unavailable("The endpoint is being stopped.")
+            self._starting = True
+        slot = None
+        try:
+            slot = self._starter.start(self._closing)
+        finally:
+            with self._lock:
+                self._slot, self._starting, self._missed = slot, False, 0
+                if self._retired:
+                    self._end(0.0)
+                self._lock.notify_all()
 
-    def resize(self, container: Container, spec: Serverless | Instance) -> bool:
+    def resize(self, spec: Serverless | Instance) -> None:
         """Instances differ in words only, so that nothing is to be done for others of them."""
-        return container == self._starter.container and isinstance(spec, Instance)
 
     def lease(self) -> Lease:
         """The container; raises Unavailable while it is started again."""
@@ -60,7 +71,7 @@ class InstancePool:
             self._restart(slot)
 
     def sweep(self) -> None:
-        """Start again what has ended or answers no ping."""
+        """Start again what has ended, or has answered no ping for a while."""
         with self._lock:
             slot = self._slot
             due = self._starter.clock() - self._pinged
@@ -69,9 +80,8 @@ class InstancePool:
         slot.look()
         if due >= self._starter.limits.instance_ping_seconds:
             self._pinged = self._starter.clock()
-            if not self._answers(slot):
-                self._restart(slot)
-        elif not slot.environment.alive():
+            self._missed = 0 if self._answers(slot) else self._missed + 1
+        if self._missed >= MISSES or not slot.environment.alive():
             self._restart(slot)
 
     def retire(self) -> None:
@@ -82,12 +92,12 @@ class InstancePool:
                 self._end()
 
     def close(self) -> None:
-        """End the container now."""
+        """End the container now, and wait until it has ended."""
         self._closing.set()
         with self._lock:
             self._retired = True
             self._end(0.0)
-            self._lock.wait_for(lambda: not self._restarting)
+            self._lock.wait_for(lambda: not self._starting)
         self._drops.wait()
 
     def sizes(self) -> tuple[int, int]:
@@ -117,19 +127,13 @@ class InstancePool:
             if self._slot is not slot or self._retired:
                 return
             self._end(0.0)
-            self._restarting = True
         threading.Thread(target=self._bring_back, name="restart", daemon=True).start()
 
     def _bring_back(self) -> None:
-        slot = None
-        while slot is None and not self._closing.is_set() and not self._retired:
+        while not self._closing.is_set() and not self._retired:
             try:
-                slot = self._starter.start(self._closing)
-            except (PlaneError, EngineError) as error:
+                self.start()
+                return
+            except Exception as error:  # whatever it is, it may be over the next time
                 if not self._closing.wait(RETRY_SECONDS):
                     self._starter.log(f"rehearse: {error}")
-        with self._lock:
-            self._slot, self._restarting = slot, False
-            if self._retired:
-                self._end(0.0)
-            self._lock.notify_all()

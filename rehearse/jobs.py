@@ -13,7 +13,7 @@ from moto.sagemaker.utils import arn_formatter
 
 from rehearse import containers, rules
 from rehearse.engines import Engine
-from rehearse.registry import Registry
+from rehearse.registry import CHANGING, Registry, alone
 from rehearse.transform import Job, Stopped, TransformError
 
 ENDED = ("Completed", "Failed", "Stopped")
@@ -36,6 +36,7 @@ class TransformJobs(Registry):
         self._stopping: dict[str, threading.Event] = {}
         self._ended: dict[str, threading.Event] = {}
 
+    @alone
     def create_transform_job(  # type: ignore[override]  # all of them, by name
         self, **asked: Any
     ) -> models.FakeTransformJob:
@@ -45,6 +46,7 @@ class TransformJobs(Registry):
         self.describe_model(asked["model_name"])
         if asked.get("data_processing"):
             raise ValidationError("DataProcessing is not imitated by the rehearsal.")
+        rules.transform(asked)
         job = super().create_transform_job(**asked)
         job.transform_job_status = "InProgress"
         job.transform_end_time = None  # type: ignore[assignment]  # it has not ended
@@ -58,6 +60,7 @@ class TransformJobs(Registry):
         if ended := self._ended.get(name):
             ended.wait(seconds)
 
+    @alone
     def stop_transform_job(self, transform_job_name: str) -> None:
         """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTransformJob.html"""
         job = self.transform_jobs.get(transform_job_name)
@@ -84,20 +87,28 @@ class TransformJobs(Registry):
         log = self.logger(self.account_id, self.region_name)
         status, reason = "Completed", ""
         try:
-            folder = self.hosting.lifetime.folder()
-            container = containers.container(self, self.s3, folder, job.model_name)
-            asked = job.response_object
-            write = lambda line: log(f"{name}/container", line)  # noqa: E731
-            closing = self.hosting.lifetime.closing
-            Job(asked, container, self.s3, self.engine, write, stopping, closing).run()
+            try:
+                self._work(job, stopping, lambda line: log(f"{name}/container", line))
+            except TransformError as error:
+                log(f"{name}/data-log", error.detail)
+                raise
         except Stopped:
             status = "Stopped"
-        except TransformError as error:
-            status, reason = "Failed", str(error)
-            log(f"{name}/data-log", error.detail)
         except Exception as error:  # whatever it is, the job has failed and says why
             status, reason = "Failed", " ".join(str(error).split()) or type(error).__name__
-        job.failure_reason = reason
-        job.transform_end_time = job.last_modified_time = utcnow()
-        job.transform_job_status = status
+        with CHANGING:
+            job.failure_reason = reason
+            job.transform_end_time = job.last_modified_time = utcnow()
+            job.transform_job_status = status
         ended.set()
+
+    def _work(
+        self, job: models.FakeTransformJob, stopping: threading.Event, log: Callable[[str], None]
+    ) -> None:
+        lifetime = self.hosting.lifetime
+        container = containers.container(self, self.s3, lifetime, job.model_name)
+        try:
+            asked, closing = job.response_object, lifetime.closing
+            Job(asked, container, self.s3, self.engine, log, stopping, closing).run()
+        finally:
+            containers.discard(container)

@@ -27,17 +27,19 @@ class Lifetime:
         return Path(tempfile.mkdtemp(dir=self._folder))
 
     def background(self, work: Callable[[], None]) -> None:
-        """Run something in a thread that close() waits for."""
+        """Run something in a thread that close() waits for; raises RuntimeError after that."""
 
         def run() -> None:
-            work()
-            with self._lock:
-                self._threads.discard(thread)
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._threads.discard(thread)
 
         thread = threading.Thread(target=run, daemon=True)
         with self._lock:
             if self._closed:
-                return
+                raise RuntimeError("the rehearsal ends")
             self._threads.add(thread)
             thread.start()
 

@@ -1,12 +1,14 @@
-"""Nothing in; the numbers of the platform out, each with its source, all of them replaceable.
+"""Nothing in; the numbers of the platform that calls meet out, each with its source.
 
 Those marked "undocumented" are observations of others or guesses: what is learned about them
-belongs here, and nowhere else.
+belongs here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from rehearse.model import Instance, Serverless
 
 # Of a serverless environment without calls. Undocumented; users saw seconds to five minutes:
 # https://github.com/aws/sagemaker-python-sdk/issues/3446
@@ -44,3 +46,9 @@ class Limits:
     poll_seconds: float = 0.02
     sweep_seconds: float = 1.0
     instance_ping_seconds: float = 10.0
+
+    def of(self, spec: Serverless | Instance) -> tuple[int, float, int]:
+        """Memory in MB, seconds for a start, and bytes of the largest body in either direction."""
+        if isinstance(spec, Serverless):
+            return spec.memory_mb, self.serverless_start_seconds, self.serverless_bytes
+        return self.instance_memory_mb, self.instance_start_seconds, self.instance_bytes

@@ -31,7 +31,7 @@ def billed(seconds: float, setup_ms: float = 0.0) -> int:
 class Account:
     """What one variant has used, and what that costs."""
 
-    endpoint: str
+    arn: str  # of the endpoint
     variant: str
     invocations: int = 0
     throttled: int = 0
@@ -50,7 +50,7 @@ class Account:
 class Charge:
     """One call: what it used, and what that costs; an instance is paid for by the hour."""
 
-    endpoint: str
+    arn: str  # of the endpoint
     variant: str
     status: int
     cold: bool
@@ -72,16 +72,14 @@ class Ledger:
         # What is paid for by time, and since when.
         self._running: dict[tuple[str, str], tuple[Serverless | Instance, float]] = {}
 
-    def add(
-        self, endpoint: str, variant: str, spec: Serverless | Instance, seen: Observation
-    ) -> None:
+    def add(self, arn: str, variant: str, spec: Serverless | Instance, seen: Observation) -> None:
         """One call."""
         with self._lock:
-            account = self._account((endpoint, variant))
+            account = self._account((arn, variant))
             account.throttled += seen.throttled
             if seen.throttled:
                 return
-            charge = self._charge(endpoint, variant, spec, seen)
+            charge = self._charge(arn, variant, spec, seen)
             self._charges.append(charge)
             account.invocations += 1
             account.cold += seen.cold
@@ -90,10 +88,10 @@ class Ledger:
             account.data_bytes += charge.data_bytes
             account.usd += charge.usd
 
-    def runs(self, endpoint: str, variant: str, spec: Serverless | Instance | None) -> None:
+    def runs(self, arn: str, variant: str, spec: Serverless | Instance | None) -> None:
         """From now on the variant is this; None once it is deleted."""
         with self._lock:
-            key = (endpoint, variant)
+            key = (arn, variant)
             self._settle(key)
             if spec is None:
                 self._running.pop(key, None)
@@ -113,7 +111,7 @@ class Ledger:
             return list(self._charges)
 
     def _charge(
-        self, endpoint: str, variant: str, spec: Serverless | Instance, seen: Observation
+        self, arn: str, variant: str, spec: Serverless | Instance, seen: Observation
     ) -> Charge:
         prices, memory_mb, usd = self.prices, None, 0.0
         if isinstance(spec, Serverless):
@@ -124,7 +122,7 @@ class Ledger:
         data_bytes = seen.bytes_in + seen.bytes_out
         usd += data_bytes / BYTES_PER_GB * prices.data_gb
         return Charge(
-            endpoint,
+            arn,
             variant,
             seen.status,
             seen.cold,

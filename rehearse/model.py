@@ -43,6 +43,16 @@ class Instance:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One production variant of an endpoint, ready to run."""
+
+    name: str
+    container: Container
+    spec: Serverless | Instance
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class Call:
     """What of InvokeEndpoint reaches a container."""
 

@@ -30,19 +30,22 @@ class Plan:
     def of(cls, job: Mapping[str, Any], advice: Mapping[str, Any]) -> Plan:
         """Values of the job go before those of GET /execution-parameters."""
         strategy = str(job.get("BatchStrategy") or advice.get("BatchStrategy") or "MultiRecord")
-        payload = job.get("MaxPayloadInMB")
         return cls(
             # MultiRecord in the API, MULTI_RECORD in the container's answer.
             strategy="SingleRecord" if strategy.lower().startswith("single") else "MultiRecord",
-            payload_mb=int(
-                advice.get("MaxPayloadInMB", PAYLOAD_MB) if payload is None else payload
-            ),
-            concurrent=int(
-                job.get("MaxConcurrentTransforms")
-                or advice.get("MaxConcurrentTransforms")
-                or CONCURRENT
-            ),
+            payload_mb=_first(0, PAYLOAD_MB, job, advice, "MaxPayloadInMB"),
+            concurrent=_first(1, CONCURRENT, job, advice, "MaxConcurrentTransforms"),
         )
+
+
+def _first(
+    least: int, default: int, job: Mapping[str, Any], advice: Mapping[str, Any], name: str
+) -> int:
+    """The first that makes sense; the API has checked the job's."""
+    for found in (job.get(name), advice.get(name)):
+        if isinstance(found, int) and found >= least:
+            return found
+    return default
 
 
 def advice(environment: Environment) -> dict[str, Any]:

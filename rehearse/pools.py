@@ -6,12 +6,12 @@ import threading
 from typing import Protocol
 
 from rehearse.engines import Environment
-from rehearse.model import Container, Instance, Serverless
+from rehearse.model import Instance, Serverless
 from rehearse.starting import Lease
 
 
 class Retired(Exception):
-    """The pool takes no more calls, for another has taken its place."""
+    """It takes no more calls, for another has taken its place."""
 
 
 class Pool(Protocol):
@@ -21,8 +21,8 @@ class Pool(Protocol):
         """Be ready to serve; raises NotReady or EngineError."""
         ...
 
-    def resize(self, container: Container, spec: Serverless | Instance) -> bool:
-        """Change to this while running, if that can be done; False if it takes a new pool."""
+    def resize(self, spec: Serverless | Instance) -> None:
+        """Another concurrency or number of instances while it serves."""
         ...
 
     def lease(self) -> Lease:
@@ -38,7 +38,7 @@ class Pool(Protocol):
         ...
 
     def retire(self) -> None:
-        """Take no more calls; end when what is under way has been answered."""
+        """Take no more calls from now on; environments end with the calls they have."""
         ...
 
     def close(self) -> None:

@@ -15,6 +15,10 @@ class PricesError(Exception):
     """A file of prices cannot be used; the message says why, in one line."""
 
 
+class UnknownRegion(PricesError):
+    """A file has no prices of a region."""
+
+
 @dataclass(frozen=True)
 class Prices:
     """USD, of one region at one date."""
@@ -33,11 +37,14 @@ class Prices:
         try:
             found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
             dated = str(found.pop("dated"))
+            if region not in found:
+                raise UnknownRegion(
+                    f"{path} has no {region}; it knows {', '.join(found) or 'none'}"
+                )
             return cls(region=region, dated=dated, **found[region])
         except (OSError, ValueError) as error:
             raise PricesError(f"{path} cannot be read: {error}") from error
         except KeyError as error:
-            regions = ", ".join(found) or "none"
-            raise PricesError(f"{path} has no {error}; it knows {regions}") from error
+            raise PricesError(f"{path} has no {error}") from error
         except TypeError as error:
             raise PricesError(f"{path} has not the prices it must have: {error}") from error

@@ -1,9 +1,14 @@
-"""Models and model packages in, records that are sound out; what moto leaves unchecked is here."""
+"""Models and model packages in, records that are sound out; what moto leaves unchecked is here.
+
+And what every part of ours asks of the records: what there is, and what may be changed now.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+import threading
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from moto.sagemaker import models, urls
 from moto.sagemaker.exceptions import ConflictException, ValidationError
@@ -12,6 +17,23 @@ from moto.sagemaker.utils import arn_formatter
 from rehearse import rules
 from rehearse.containers import check
 from rehearse.hosting import Hosting
+
+P = ParamSpec("P")
+R = TypeVar("R")
+# moto answers each request in a thread of its own, and locks nothing.
+CHANGING = threading.RLock()
+UNDER_WAY = ("Creating", "Updating", "Deleting")
+
+
+def alone(change: Callable[P, R]) -> Callable[P, R]:
+    """One change at a time: what is checked is still so when it is recorded."""
+
+    @wraps(change)
+    def locked(*given: P.args, **named: P.kwargs) -> R:
+        with CHANGING:
+            return change(*given, **named)
+
+    return locked
 
 
 class Registry(models.SageMakerModelBackend):
@@ -28,7 +50,9 @@ class Registry(models.SageMakerModelBackend):
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
         self._versions: dict[str, int] = {}
+        self.isolated: set[str] = set()  # models with EnableNetworkIsolation
 
+    @alone
     def create_model(
         self,
         model_name: str,
@@ -49,6 +73,7 @@ class Registry(models.SageMakerModelBackend):
             model_name, execution_role_arn, primary_container, vpc_config, containers, tags
         )
 
+    @alone
     def create_model_package(self, **asked: Any) -> str:  # type: ignore[override]  # all, by name
         """Versions of a group count on, whatever was deleted; moto counts what is there."""
         group = asked.get("model_package_group_name")
@@ -64,6 +89,7 @@ class Registry(models.SageMakerModelBackend):
         self.model_package_name_mapping |= {group: made.arn, made.arn: made.arn}
         return str(made.arn)
 
+    @alone
     def delete_model_package(self, model_package_name: str) -> None:
         """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackage.html"""
         package = self.describe_model_package(model_package_name)
@@ -72,6 +98,7 @@ class Registry(models.SageMakerModelBackend):
             if arn == package.arn:
                 del self.model_package_name_mapping[key]
 
+    @alone
     def delete_model_package_group(self, model_package_group_name: str) -> None:
         """Only an empty group can be deleted.
 
@@ -92,6 +119,38 @@ class Registry(models.SageMakerModelBackend):
         if name in records:
             arn = arn_formatter(kind.replace(" configuration", "-config"), name, *self.place)
             raise ValidationError(f'Cannot create already existing {kind} "{arn}".')
+
+    def variants(self, name: str) -> list[dict[str, Any]]:
+        """Those of an endpoint configuration."""
+        if name not in self.endpoint_configs:
+            arn = arn_formatter("endpoint-config", name, *self.place)
+            raise ValidationError(f'Could not find endpoint configuration "{arn}".')
+        found: list[dict[str, Any]] = self.endpoint_configs[name].production_variants
+        return found
+
+    def endpoint(self, name: str) -> models.FakeEndpoint:
+        """The record of one."""
+        if name not in self.endpoints:
+            raise ValidationError(
+                f'Could not find endpoint "{arn_formatter("endpoint", name, *self.place)}".'
+            )
+        return self.endpoints[name]
+
+    def idle(self, name: str) -> models.FakeEndpoint:
+        """An endpoint that can be changed or deleted now; the words are the platform's."""
+        endpoint = self.endpoint(name)
+        if endpoint.endpoint_status in UNDER_WAY:
+            raise ValidationError(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+        return endpoint
+
+    def in_service(self, name: str) -> models.FakeEndpoint:
+        """An endpoint that can be updated now."""
+        endpoint = self.idle(name)
+        if endpoint.endpoint_status == "Failed":
+            raise ValidationError(
+                f'Cannot update endpoint "{endpoint.arn}" with status "Failed"; delete it first.'
+            )
+        return endpoint
 
     @property
     def place(self) -> tuple[str, str]:

@@ -7,13 +7,19 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SageM
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
-# Longer than an endpoint may take to start.
-PATIENCE_SECONDS = 240.0
+from rehearse.limits import Limits
+
+# Longer than an endpoint may take to start, and to answer what it has.
+PATIENCE_SECONDS = Limits().instance_start_seconds + 2 * Limits().call_seconds
+# What an update has replaced: it goes when the update has succeeded.
+REPLACED: list[Callable[[], Any]] = []
 NUMBERS = ("MemorySizeInMB", "MaxConcurrency", "ProvisionedConcurrency")
 
 
@@ -101,7 +107,8 @@ def delete_endpoint(resource_name: str, _: Any, account_id: str, region_name: st
 
 
 def _settled(backend: Any, endpoint: models.FakeEndpoint) -> models.FakeEndpoint:
-    backend.hosting.wait(endpoint.arn, PATIENCE_SECONDS)
+    if not backend.hosting.wait(endpoint.arn, PATIENCE_SECONDS):
+        raise ValidationError(f"{endpoint.arn} was not ready after {PATIENCE_SECONDS:.0f} s.")
     if endpoint.failure_reason:
         raise ValidationError(endpoint.failure_reason)
     return endpoint
@@ -114,10 +121,12 @@ def update_model(
     account_id: str,
     region_name: str,
 ) -> models.Model:
-    """Every change replaces a model."""
+    """Every change replaces a model; the old one is deleted when the stack has been updated."""
     _replaceable(original_resource.model_name, new_resource_name)
-    models.sagemaker_backends[account_id][region_name].delete_model(original_resource.model_name)
-    return create_model(new_resource_name, cloudformation_json, account_id, region_name)
+    made = create_model(new_resource_name, cloudformation_json, account_id, region_name)
+    backend = models.sagemaker_backends[account_id][region_name]
+    REPLACED.append(partial(backend.delete_model, original_resource.model_name))
+    return made
 
 
 def update_config(
@@ -127,11 +136,12 @@ def update_config(
     account_id: str,
     region_name: str,
 ) -> models.FakeEndpointConfig:
-    """Every change replaces a configuration."""
+    """Every change replaces a configuration, as a model."""
     _replaceable(original_resource.endpoint_config_name, new_resource_name)
+    made = create_config(new_resource_name, cloudformation_json, account_id, region_name)
     backend = models.sagemaker_backends[account_id][region_name]
-    backend.delete_endpoint_config(original_resource.endpoint_config_name)
-    return create_config(new_resource_name, cloudformation_json, account_id, region_name)
+    REPLACED.append(partial(backend.delete_endpoint_config, original_resource.endpoint_config_name))
+    return made
 
 
 def _replaceable(old: str, new: str) -> None:

@@ -6,6 +6,7 @@ What is checked is documented; where the words of a refusal are not, they are ou
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from moto.sagemaker.exceptions import ValidationError
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
 MOST_CONCURRENCY = 200
+MOST_PAYLOAD_MB = 100
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: not supported. That
 # they are refused when the configuration is made was seen by the authors of
 # https://github.com/aws-controllers-k8s/sagemaker-controller/pull/193
@@ -38,13 +40,13 @@ def name(value: str, member: str) -> None:
         )
 
 
-def endpoint_config(variants: Sequence[Mapping[str, Any]], extras: Mapping[str, Any]) -> None:
-    """The variants of a configuration, and what else of CreateEndpointConfig is given."""
-    serverless = [each for each in variants if each.get("ServerlessConfig")]
-    names = [each["VariantName"] for each in variants]
-    if len(set(names)) != len(names):
-        raise ValidationError(f'The variant name "{names[0]}" was non-unique within the request.')
-    for place, variant in enumerate(variants, 1):
+def variants(given: Sequence[Mapping[str, Any]]) -> None:
+    """The variants of a configuration."""
+    names = Counter(each["VariantName"] for each in given)
+    for name, count in names.items():
+        if count > 1:
+            raise ValidationError(f'The variant name "{name}" was non-unique within the request.')
+    for place, variant in enumerate(given, 1):
         path = f"productionVariants.{place}.member"
         if variant.get("ServerlessConfig"):
             serverless_config(variant["ServerlessConfig"], f"{path}.serverlessConfig")
@@ -55,11 +57,15 @@ def endpoint_config(variants: Sequence[Mapping[str, Any]], extras: Mapping[str, 
             raise ValidationError(
                 f"{path}.initialInstanceCount must be given with an InstanceType."
             )
-    if serverless and len(variants) > 1:
+    if len(given) > 1 and any(each.get("ServerlessConfig") for each in given):
         raise ValidationError("Multiple variants are not supported for serverless endpoints.")
-    for extra in NOT_SERVERLESS:
-        if serverless and extras.get(extra):
-            raise ValidationError(f"{extra} is not supported for serverless endpoints.")
+
+
+def exclusions(variants: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> None:
+    """What of a configuration, or of a model of it, is not supported for serverless endpoints."""
+    for name in NOT_SERVERLESS:
+        if given.get(name) and any(each.get("ServerlessConfig") for each in variants):
+            raise ValidationError(f"{name} is not supported for serverless endpoints.")
 
 
 def serverless_config(config: Mapping[str, Any], path: str) -> None:
@@ -98,9 +104,26 @@ def update(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -
         )
 
 
+def transform(asked: Mapping[str, Any]) -> None:
+    """MaxPayloadInMB and how many of them at a time.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html
+    """
+    payload = asked.get("max_payload_in_mb")
+    if (payload or 0) * (asked.get("max_concurrent_transforms") or 1) > MOST_PAYLOAD_MB:
+        raise ValidationError(
+            f"MaxPayloadInMB must not exceed {MOST_PAYLOAD_MB}, nor that multiplied by "
+            "MaxConcurrentTransforms."
+        )
+
+
 def _within(value: int, path: str) -> None:
     if not 1 <= value <= MOST_CONCURRENCY:
-        bound = "less than or equal to 200" if value > 1 else "greater than or equal to 1"
+        bound = (
+            f"less than or equal to {MOST_CONCURRENCY}"
+            if value > 1
+            else "greater than or equal to 1"
+        )
         raise ValidationError(
             f"1 validation error detected: Value '{value}' at '{path}' failed to satisfy "
             f"constraint: Member must have value {bound}"

@@ -16,8 +16,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from rehearse.hosting import Hosting
-from rehearse.model import Call, Reply
-from rehearse.pools import Retired
+from rehearse.model import Call
 from rehearse.refusals import invalid, nowhere, refusal
 
 PATH = re.compile(r"/endpoints/([^/]+)/invocations")
@@ -52,30 +51,23 @@ class Runtime:
         if (problem := _unsound(request.headers)) is not None:
             return invalid(problem)
         call, target = _call(body, request.headers), request.headers.get(PREFIX + "Target-Variant")
-        while True:
-            chosen = self._hosting.choose(arn, target)
-            if chosen is None:
-                return nowhere(arn, target if self._hosting.choose(arn, None) else None)
-            variant, fleet = chosen
-            try:
-                return _success(variant, fleet.invoke(call))
-            except Retired:
-                continue  # an update has just put another in its place
-            except Exception as error:
-                return refusal(error, arn)
+        try:
+            answered = self._hosting.invoke(arn, target, call)
+        except Exception as error:
+            return refusal(error, arn)
+        if answered is None:
+            return nowhere(arn, target if self._hosting.variants(arn) else None)
+        variant, reply = answered
+        headers = {"x-Amzn-Invoked-Production-Variant": variant}
+        if reply.custom_attributes:
+            headers[PREFIX + "Custom-Attributes"] = reply.custom_attributes
+        return Response(reply.body, 200, headers, content_type=reply.content_type or None)
 
     def _signer(self, request: Request) -> tuple[str, str]:
         """Account and region of a signature, which is not checked; ours where there is none."""
         scope = SCOPE.search(request.headers.get("Authorization", ""))
         key, region = scope.groups() if scope else ("", self._region)
         return get_account_id_from(key), region
-
-
-def _success(variant: str, reply: Reply) -> Response:
-    headers = {"x-Amzn-Invoked-Production-Variant": variant}
-    if reply.custom_attributes:
-        headers[PREFIX + "Custom-Attributes"] = reply.custom_attributes
-    return Response(reply.body, 200, headers, content_type=reply.content_type or None)
 
 
 def _call(body: bytes, headers: Headers) -> Call:
@@ -95,7 +87,9 @@ def _call(body: bytes, headers: Headers) -> Call:
 def _unsound(headers: Headers) -> str | None:
     """What the service model does not allow in a request; None if it is sound."""
     attributes = headers.get(PREFIX + "Custom-Attributes", "")
-    if len(attributes) > 1024 or not attributes.isascii():
+    if not attributes.isascii():
+        return "CustomAttributes must be ASCII: code other characters, as with percent signs."
+    if len(attributes) > 1024:
         return (
             "1 validation error detected: Value at 'customAttributes' failed to satisfy "
             "constraint: Member must have length less than or equal to 1024"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from rehearse.model import Container, Instance, Serverless, Throttled
+from rehearse.engines import EngineError
+from rehearse.model import Instance, PlaneError, Serverless, Throttled
 from rehearse.pools import Retired
 from rehearse.starting import Lease, Slot, Starter
 from rehearse.stock import Stock
@@ -38,20 +39,17 @@ class ServerlessPool:
         """
         if self.spec.provisioned:
             self._warm(wait=True)
-        if not self._stock.all:
-            slot = self._start()
-            with self._lock:
-                self._put(slot)
+            return
+        with self._lock:
+            self._starting += 1
+        self._put(self._start())
 
-    def resize(self, container: Container, spec: Serverless | Instance) -> bool:
-        """Another concurrency, in place; False if the container or the memory is another.
+    def resize(self, spec: Serverless | Instance) -> None:
+        """Another concurrency, in place; raises what starting an environment does.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpointWeightsAndCapacities.html
         """
-        if container != self._starter.container or not isinstance(spec, Serverless):
-            return False
-        if spec.memory_mb != self.spec.memory_mb:
-            return False
+        assert isinstance(spec, Serverless)
         before = self.spec
         self._set(spec)
         try:
@@ -59,7 +57,6 @@ class ServerlessPool:
         except BaseException:
             self._set(before)
             raise
-        return True
 
     def _set(self, spec: Serverless) -> None:
         with self._lock:
@@ -81,6 +78,8 @@ class ServerlessPool:
             self._busy += 1
             concurrency, provisioned = self._busy, self.spec.provisioned
             slot = self._stock.take()
+            # With the same lock: close() waits for all that will be started.
+            self._starting += slot is None
         cold = slot is None
         try:
             slot = slot or self._start()
@@ -130,18 +129,20 @@ class ServerlessPool:
             return len(self._stock.all), len(self._stock.idle)
 
     def _put(self, slot: Slot) -> None:
-        """Holding the lock."""
-        if self._retired:
-            self._stock.drop(slot)
-        else:
-            self._stock.put(slot, self._starter.clock())
+        with self._lock:
+            if self._retired:
+                self._stock.drop(slot)
+            else:
+                self._stock.put(slot, self._starter.clock())
 
     def _start(self, provisioned: bool = False) -> Slot:
-        with self._lock:
-            self._starting += 1
+        """One that has been counted as starting."""
         try:
-            slot = self._starter.start(self._closing, provisioned)
+            slot = self._starter.start(self._closing)
             with self._lock:
+                # Perhaps fewer are wanted by now.
+                there = len(self._stock.provisioned())
+                slot.provisioned = provisioned and there < self.spec.provisioned
                 self._stock.all.add(slot)
                 if self._closing.is_set():
                     self._stock.drop(slot)
@@ -154,9 +155,12 @@ class ServerlessPool:
     def _warm(self, wait: bool) -> None:
         """Start the provisioned environments that are missing, all at once."""
         with self._lock:
+            if wait:  # for those that a sweep has begun
+                self._lock.wait_for(lambda: not self._warming)
             there = len(self._stock.provisioned()) + self._warming
             missing = 0 if self._retired else max(self.spec.provisioned - there, 0)
             self._warming += missing
+            self._starting += missing
         if missing:
             threads = ThreadPoolExecutor(missing, "warm")
             started = [threads.submit(self._warm_one) for _ in range(missing)]
@@ -166,9 +170,11 @@ class ServerlessPool:
 
     def _warm_one(self) -> None:
         try:
-            slot = self._start(provisioned=True)
-            with self._lock:
-                self._put(slot)
+            self._put(self._start(provisioned=True))
+        except (PlaneError, EngineError) as error:
+            self._starter.log(f"rehearse: {error}")
+            raise
         finally:
             with self._lock:
                 self._warming -= 1
+                self._lock.notify_all()

@@ -14,10 +14,10 @@ from rehearse.model import Container, NotReady, Unavailable
 
 # https://github.com/aws/amazon-sagemaker-examples/issues/210
 PING = (
-    "The {container} container for production variant {variant} did not pass the ping health "
+    "The primary container for production variant {variant} did not pass the ping health "
     "check. Please check CloudWatch logs for this endpoint."
 )
-WORDS = 300  # of a failing ping
+CHARACTERS = 300  # of a failing ping
 
 
 @dataclass(eq=False)
@@ -66,8 +66,10 @@ class Starter:
     variant: str = "AllTraffic"
     clock: Callable[[], float] = time.monotonic
 
-    def start(self, closing: threading.Event, provisioned: bool = False) -> Slot:
+    def start(self, closing: threading.Event) -> Slot:
         """One more; raises NotReady, or Unavailable once `closing` is set, or EngineError."""
+        if closing.is_set():
+            raise Unavailable("The endpoint is being stopped.")
         begun = self.clock()
         environment = self.engine.start(self.container, self.memory_mb, self.log)
         try:
@@ -77,7 +79,7 @@ class Starter:
             environment.stop()
             raise
         now = self.clock()
-        return Slot(environment, self.memory_mb, (now - begun) * 1e3, now, memory, provisioned)
+        return Slot(environment, self.memory_mb, (now - begun) * 1e3, now, memory)
 
     def _await(self, environment: Environment, deadline: float, closing: threading.Event) -> None:
         """Ping until it answers 200; the platform waits, even for one that answers otherwise."""
@@ -101,18 +103,18 @@ class Starter:
         raise self._not_ready(last)
 
     def _not_ready(self, why: str) -> NotReady:
-        text = PING.format(container="primary", variant=self.variant)
+        text = PING.format(variant=self.variant)
         # What the platform leaves to the logs.
         return NotReady(f"{text} ({why.rstrip(': ')})")
 
 
 def _reason(body: bytes) -> str:
     """What a ping says, in one line."""
-    text = body[: 4 * WORDS].decode(errors="replace")
+    text = body[: 4 * CHARACTERS].decode(errors="replace")
     try:
         found = json.loads(body)
     except ValueError:
         found = None
     if isinstance(found, dict) and isinstance(found.get("error"), str):
         text = found["error"]
-    return " ".join(text.split())[:WORDS]
+    return " ".join(text.split())[:CHARACTERS]

@@ -120,7 +120,8 @@ def _endpoint_metrics(seen: Observation, spec: Serverless | Instance) -> Iterato
     if not seen.throttled:
         yield "Invocation4XXErrors", float(400 <= seen.status < 500), "None"
         yield "Invocation5XXErrors", float(not seen.status or seen.status >= 500), "None"
-        yield "ModelLatency", seen.model_us, "Microseconds"
+        if seen.model_us:  # a model has seen it
+            yield "ModelLatency", seen.model_us, "Microseconds"
         yield "OverheadLatency", seen.overhead_us, "Microseconds"
     if seen.cold:
         yield "ModelSetupTime", seen.setup_ms * 1000, "Microseconds"

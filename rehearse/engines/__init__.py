@@ -15,10 +15,6 @@ class EngineError(Exception):
     """An engine cannot do what it is asked; the message is one line that says what to do."""
 
 
-class OutOfMemory(ConnectionError):
-    """No answer came, since the environment's memory was not enough."""
-
-
 class Environment(Protocol):
     """One running container."""
 
@@ -30,6 +26,10 @@ class Environment(Protocol):
 
     def memory(self) -> int | None:
         """Bytes in use now, if that can be told. May take a while."""
+        ...
+
+    def out_of_memory(self, since: float) -> bool:
+        """Whether it has lost a process for want of memory since then. May take a while."""
         ...
 
     def alive(self) -> bool:

@@ -84,7 +84,7 @@ class DockerEngine:
                 made.start()
                 made.reload()
                 environment = DockerEnvironment(made, output, log)
-            except (DockerException, OSError, LookupError) as error:
+            except (DockerException, OSError) as error:
                 raise EngineError(f"{container.image} cannot be run: {_words(error)}") from error
             undo.pop_all()
         return environment

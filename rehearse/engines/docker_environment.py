@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rehearse.engines import Answer, OutOfMemory
+from rehearse.engines import Answer
 from rehearse.engines.http import Http
 from rehearse.engines.lines import Lines
 
@@ -27,7 +27,8 @@ class DockerEnvironment:
 
     def __init__(self, container: Running, output: Any, log: Callable[[str], None]) -> None:
         self.container = container
-        (published, *_) = container.ports[PORT] or [{}]
+        # None is published of a container that has ended already; nobody answers on port 0.
+        (published, *_) = container.ports.get(PORT) or [{"HostPort": "0"}]
         self.port = int(published["HostPort"])
         self._http = Http(self.port)
         self._output = output
@@ -40,14 +41,8 @@ class DockerEnvironment:
     def request(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
     ) -> Answer:
-        """Ask the container; raises OutOfMemory where it was killed for that."""
-        begun = time.time()
-        try:
-            return self._http.request(method, path, body, headers, seconds)
-        except ConnectionError as error:
-            if method == "POST" and not self._stopped and self._out_of_memory(begun):
-                raise OutOfMemory(str(error)) from error
-            raise
+        """Ask the container."""
+        return self._http.request(method, path, body, headers, seconds)
 
     def memory(self) -> int | None:
         """Bytes of its control group, without what is only cached."""
@@ -61,6 +56,31 @@ class DockerEnvironment:
             return int(found["usage"]) - int(cached or 0)
         except (DockerException, OSError, LookupError):  # it has just ended
             return None
+
+    def out_of_memory(self, since: float) -> bool:
+        """Whether the kernel has ended one of its processes for that.
+
+        State.OOMKilled is set when the first process ends, and tells of it alone; a server that
+        starts another worker lives on. Events tell of all:
+        https://docs.docker.com/reference/cli/docker/system/events/
+        """
+        from docker.errors import DockerException
+
+        if self._stopped:
+            return False
+        api: Any = self.container.client.api  # type: ignore[union-attr]  # it has one
+        wanted = {"container": self.container.id, "event": "oom"}
+        end = time.monotonic() + NOTICE_SECONDS
+        with contextlib.suppress(DockerException, OSError):
+            while time.monotonic() < end:
+                self.container.reload()
+                state = self.container.attrs["State"]
+                if state["OOMKilled"] or list(api.events(since - 1, time.time(), wanted)):
+                    return True
+                if not state["Running"]:
+                    return False
+                time.sleep(POLL_SECONDS)
+        return False
 
     def alive(self) -> bool:
         """Whether its output has not ended, which it does with the container."""
@@ -84,37 +104,16 @@ class DockerEnvironment:
     def _read(self, log: Callable[[str], None]) -> None:
         """Both streams, each line whole; one that ends without a newline, too."""
         streams = (Lines(log), Lines(log))
-        with contextlib.suppress(OSError, ValueError):  # the engine has closed the connection
-            for parts in self._output:
-                for lines, part in zip(streams, parts, strict=True):
-                    lines.feed(part or b"")
-        for lines in streams:
-            lines.end()
-        self._ended.set()
-        close(self._output)
-
-    def _out_of_memory(self, since: float) -> bool:
-        """Whether the kernel has ended one of its processes for that, since then.
-
-        State.OOMKilled is set when the first process ends, and tells of it alone; a server that
-        starts another worker lives on. Events tell of all:
-        https://docs.docker.com/reference/cli/docker/system/events/
-        """
-        from docker.errors import DockerException
-
-        api: Any = self.container.client.api  # type: ignore[union-attr]  # it has one
-        wanted = {"container": self.container.id, "event": "oom"}
-        end = time.monotonic() + NOTICE_SECONDS
-        with contextlib.suppress(DockerException, OSError):
-            while time.monotonic() < end:
-                self.container.reload()
-                state = self.container.attrs["State"]
-                if state["OOMKilled"] or list(api.events(since - 1, time.time(), wanted)):
-                    return True
-                if not state["Running"]:
-                    return False
-                time.sleep(POLL_SECONDS)
-        return False
+        try:
+            with contextlib.suppress(OSError, ValueError):  # the engine has closed the connection
+                for parts in self._output:
+                    for lines, part in zip(streams, parts, strict=True):
+                        lines.feed(part or b"")
+            for lines in streams:
+                lines.end()
+        finally:
+            self._ended.set()
+            close(self._output)
 
 
 def close(output: Any) -> None:

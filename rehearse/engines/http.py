@@ -38,7 +38,7 @@ class Http:
                 path,
                 body=body or None,
                 headers={**SILENT, **headers},
-                timeout=urllib3.Timeout(connect=seconds, read=seconds),
+                timeout=urllib3.Timeout(total=seconds),
                 redirect=False,
                 preload_content=False,
             )
@@ -61,10 +61,15 @@ class Http:
 
 
 def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-    """The whole body. A socket's timeout begins anew with every byte, the deadline does not."""
-    parts = []
-    while part := response.read1(CHUNK, decode_content=False):
-        if time.monotonic() > deadline:
+    """The whole body. A socket's timeout begins anew with every byte, so it gets what is left."""
+    parts: list[bytes] = []
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
             raise TimeoutError("the answer was begun, and not ended in time")
+        # A connection that will be closed is no longer known; its timeout stays as it is.
+        if open_socket := getattr(response.connection, "sock", None):
+            open_socket.settimeout(left)
+        if not (part := response.read1(CHUNK, decode_content=False)):
+            return b"".join(parts)
         parts.append(part)
-    return b"".join(parts)

@@ -47,7 +47,10 @@ class ProcessEngine:
     ) -> ProcessEnvironment:
         """Raises EngineError if the command cannot be run."""
         with contextlib.ExitStack() as undo:
-            hold = undo.enter_context(_reserve())
+            try:
+                hold = undo.enter_context(_reserve())
+            except OSError as error:
+                raise EngineError(f"no port can be had: {error.strerror}") from error
             port = hold.getsockname()[1]
             own = {"MEMORY_SIZE_IN_MB": str(memory_mb), **container.environment}
             if container.model:
@@ -114,6 +117,10 @@ class ProcessEnvironment:
             return sum(each.memory_info().rss for each in family)
         except psutil.Error:  # it has just ended
             return None
+
+    def out_of_memory(self, since: float) -> bool:  # noqa: ARG002  # a process has all there is
+        """Never: its memory is not limited."""
+        return False
 
     def alive(self) -> bool:
         """Whether the first process runs."""

@@ -40,8 +40,9 @@ def stub() -> Iterator[Stubber]:
         yield found
 
 
-def answer(label: int) -> dict[str, Any]:
-    body = json.dumps({"probability": 0.9, "predicted_label": label}).encode() + b"\n"
+def answer(*labels: int) -> dict[str, Any]:
+    lines = [json.dumps({"probability": 0.9, "predicted_label": label}) for label in labels]
+    body = "".join(line + "\n" for line in lines).encode()
     return {"Body": StreamingBody(io.BytesIO(body), len(body))}
 
 
@@ -54,6 +55,14 @@ def test_what_passes_is_waited_for(code: str, stub: Stubber) -> None:
     endpoint = Endpoint("e", stub.client, clock=clock, sleep=clock.sleep)
     assert [each["predicted_label"] for each in endpoint.predict(["fine"])] == [1]
     assert clock.now > 0
+
+
+def test_a_text_is_what_stands_between_two_newlines(stub: Stubber) -> None:
+    """Other characters that end lines elsewhere are part of it."""
+    texts = ["one\u2028text", "another\x0cone"]
+    stub.add_response("invoke_endpoint", answer(1, 0))
+    found = Endpoint("e", stub.client).predict(texts)
+    assert [each["predicted_label"] for each in found] == [1, 0]
 
 
 def test_patience_ends(stub: Stubber) -> None:

@@ -127,6 +127,26 @@ def test_the_cli_takes_the_files_as_they_are(account: Account, aws: str) -> None
     delete(account)
 
 
+def test_a_model_that_is_told_its_memory_is_told_the_new_one(account: Account) -> None:
+    desk = account.desk
+    client = desk.client("sagemaker")
+    client.create_model(
+        ModelName="sentiment",
+        ExecutionRoleArn=account.role(),
+        PrimaryContainer={"Image": IMAGE, "Environment": {"MEMORY_SIZE_IN_MB": "1024"}},
+    )
+    config = desk.config("sentiment")
+    client.create_endpoint(EndpointName="sentiment", EndpointConfigName=config)
+    client.get_waiter("endpoint_in_service").wait(EndpointName="sentiment")
+    account.run("update.py", "memory", "sentiment", "2048")
+    found = client.describe_endpoint(EndpointName="sentiment")["EndpointConfigName"]
+    (now,) = client.describe_endpoint_config(EndpointConfigName=found)["ProductionVariants"]
+    told = client.describe_model(ModelName=now["ModelName"])["PrimaryContainer"]
+    assert told == {"Image": IMAGE, "Environment": {"MEMORY_SIZE_IN_MB": "2048"}}
+    assert ask(account) == 1
+    delete(account)
+
+
 def test_the_cli_says_what_is_missing(account: Account) -> None:
     process = account.start("bash", "deploy/cli.sh")
     _, err = process.communicate()

@@ -4,7 +4,8 @@
     {"do": "tell"}                 200, what it was sent, and who it is
     {"do": "reply", "status": 400, "text": "...", "repeat": 1}
     {"do": "hold", "until": PATH}  answers when that file is there
-    {"do": "exit"}, {"do": "cut"}, {"do": "drip"}, {"do": "allocate"}, {"do": "reach"}
+    {"do": "exit"}, {"do": "cut"}, {"do": "drip"}, {"do": "fall_silent", "seconds": 1},
+     {"do": "allocate"}, {"do": "reach"}
 
 VERSION is told; PING is what pings are answered with, "exit" ends at once, "never" never listens.
 """
@@ -75,6 +76,12 @@ class Handler(BaseHTTPRequestHandler):
         for _ in range(1000):
             self.wfile.write(b".")
             time.sleep(0.05)
+
+    def fall_silent(self, seconds: float) -> None:
+        self.answer(200, b"", length=1000)
+        time.sleep(seconds)
+        self.wfile.write(b".")
+        time.sleep(3600)
 
     def allocate(self) -> None:
         kept = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -87,6 +88,14 @@ def test_an_answer_over_4_mb_does_not_come_through(make: Make) -> None:
     assert len(rig.ask(do="reply", status=200, text="z", repeat=4 * 1024 * 1024).body) == 2**22
     with pytest.raises(Oversize):
         rig.ask(do="reply", status=200, text="z", repeat=4 * 1024 * 1024 + 1)
+
+
+def test_silence_in_the_middle_of_an_answer_is_a_time_out(make: Make) -> None:
+    rig = make(limits=replace(CALM, call_seconds=1.0))
+    begun = time.monotonic()
+    with pytest.raises(ModelFailed, match="timed out"):
+        rig.ask(do="fall_silent", seconds=0.7)
+    assert time.monotonic() - begun < 1.6
 
 
 def test_a_call_is_billed_for_the_time_in_the_container(make: Make) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
@@ -24,17 +22,13 @@ from rehearse.model import (
 )
 from rehearse.pools import Retired
 from tests.rehearse.conftest import Make
-from tests.rehearse.rig import CALM, SMALL, Rig, eventually, told
+from tests.rehearse.rig import CALM, Rig, eventually, told
 
 HASTY = replace(CALM, serverless_start_seconds=1.0, call_seconds=0.5)
 
 
 def pids(calls: list[Future[Reply]]) -> set[int]:
     return {told(call.result(60))["pid"] for call in calls}
-
-
-def all_last(found: list[list[str]], version: str) -> bool:
-    return all(each[-1] == version for each in found)
 
 
 def held(rig: Rig, count: int) -> list[Future[Reply]]:
@@ -266,63 +260,19 @@ def test_environments_are_swept_without_being_asked(make: Make) -> None:
     eventually(lambda: rig.fleet.sizes() == (0, 0))
 
 
-def test_an_update_loses_no_call(make: Make) -> None:
-    rig = make(environment={"VERSION": "1"}, spec=Serverless(1024, 8))
-    over = threading.Event()
-    versions: list[list[str]] = [[] for _ in range(4)]
-
-    def keep_asking(found: list[str]) -> None:
-        while not over.is_set():
-            found.append(rig.tell()["version"])
-
-    askers = [rig.threads.submit(keep_asking, found) for found in versions]
-    eventually(lambda: all(versions))
-    for version in ("2", "3"):
-        rig.fleet.update(rig.container(VERSION=version), SMALL)
-        eventually(partial(all_last, versions, version))
-    over.set()
-    for asker in askers:
-        asker.result(60)
-    assert all(found == sorted(found) for found in versions)
-
-
-def test_a_call_that_is_under_way_when_an_update_comes_is_answered(make: Make) -> None:
-    rig = make(environment={"VERSION": "1"})
-    (call,) = held(rig, 1)
-    rig.fleet.update(rig.container(VERSION="2"), SMALL)
-    assert rig.tell()["version"] == "2"
-    rig.release()
-    assert told(call.result(60))["version"] == "1"
-
-
-def test_an_update_that_fails_changes_nothing(make: Make) -> None:
-    rig = make(environment={"VERSION": "1"})
-    before = rig.tell()
-    with pytest.raises(NotReady):
-        rig.fleet.update(rig.container(PING="exit"), SMALL)
-    assert rig.tell()["pid"] == before["pid"]
-
-
 def test_another_concurrency_takes_place_without_a_cold_start(make: Make) -> None:
     rig = make(environment={"VERSION": "1"})
     first = rig.tell()["pid"]
-    rig.fleet.update(rig.container(VERSION="1"), Serverless(1024, 2, provisioned=1))
+    rig.fleet.resize(Serverless(1024, 2, provisioned=1))
     calls = held(rig, 2)
     with pytest.raises(Throttled):
         rig.tell()
     rig.release()
     assert first in pids(calls)
-    rig.fleet.update(rig.container(VERSION="1"), Serverless(1024, 3))
+    rig.fleet.resize(Serverless(1024, 3))
     rig.clock.ahead += 10_000
     rig.fleet.sweep()
     assert rig.fleet.sizes() == (0, 0)
-
-
-def test_another_memory_size_starts_anew(make: Make) -> None:
-    rig = make()
-    assert rig.tell()["memory"] == "1024"
-    rig.fleet.update(rig.container(), Serverless(2048, 4))
-    assert rig.tell()["memory"] == "2048"
 
 
 def test_a_call_that_is_under_way_when_all_ends_gets_an_error(make: Make) -> None:

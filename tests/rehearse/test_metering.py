@@ -125,7 +125,7 @@ def test_prices_of_another_file_are_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("dated = 2026-01-01", "has no 'mars-north-1'; it knows none"),
+        ("dated = 2026-01-01", "has no mars-north-1; it knows none"),
         ("['eu-west-1']\n", "has no 'dated'"),
         ("dated = 2026-01-01\n[mars-north-1]\n", "has not the prices it must have"),
         ("dated = ", "cannot be read"),

@@ -65,6 +65,29 @@ def test_a_serverless_endpoint_has_one_variant_and_no_instance(desk: Rehearsal, 
                 "CaptureOptions": [{"CaptureMode": "Input"}],
             },
         )
+    network = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+    excluded: list[dict[str, Any]] = [
+        {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://models/out"}}},
+        {"VpcConfig": network},
+        {"EnableNetworkIsolation": True},
+    ]
+    for each in excluded:
+        with pytest.raises(ClientError, match=f"{min(each)} is not supported"):
+            client.create_endpoint_config(
+                EndpointConfigName="excluded",
+                ProductionVariants=[{**variant, "VariantName": "a"}],
+                **each,
+            )
+    for each in excluded[1:]:
+        name = desk.name("excluded")
+        client.create_model(
+            ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE}, **each
+        )
+        with pytest.raises(ClientError, match=f"{min(each)} is not supported"):
+            client.create_endpoint_config(
+                EndpointConfigName="excluded",
+                ProductionVariants=[{**variant, "VariantName": "a", "ModelName": name}],
+            )
 
 
 def test_what_is_not_there_is_named_by_its_arn(desk: Rehearsal, model: str) -> None:
@@ -227,6 +250,23 @@ def test_serverless_becomes_real_time_and_never_the_other_way(desk: Rehearsal, m
     assert desk.invoke(endpoint)["InvokedProductionVariant"] == "RealTime"
     with pytest.raises(ClientError, match="cannot be updated to a serverless endpoint"):
         client.update_endpoint(EndpointName=endpoint, EndpointConfigName=serverless)
+
+
+def test_one_of_two_endpoints_of_the_same_name_is_made(desk: Rehearsal, model: str) -> None:
+    client, config, name = desk.client("sagemaker"), desk.config(model), desk.name("twice")
+
+    def create(_: int) -> str:
+        try:
+            client.create_endpoint(EndpointName=name, EndpointConfigName=config)
+        except ClientError as error:
+            return str(error.response["Error"]["Message"])
+        return ""
+
+    with ThreadPoolExecutor(8) as threads:
+        said = sorted(threads.map(create, range(8)))
+    assert said[0] == ""
+    assert all(each.startswith("Cannot create already existing endpoint") for each in said[1:])
+    assert desk.status(name) == "InService"
 
 
 def test_the_move_to_real_time_loses_no_call(desk: Rehearsal, model: str) -> None:

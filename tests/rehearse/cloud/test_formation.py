@@ -234,6 +234,10 @@ def test_a_config_with_a_name_of_its_own_cannot_be_replaced(desk: Rehearsal) -> 
     )
     found = stack(desk, name)
     assert found["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    serving = desk.client("sagemaker").describe_endpoint(EndpointName=f"{name}-endpoint")
+    desk.client("sagemaker").describe_endpoint_config(
+        EndpointConfigName=serving["EndpointConfigName"]
+    )
     assert "custom-named resource requires replacing" in found["StackStatusReason"]
     assert concurrency(desk, f"{name}-endpoint") == 3
     client.delete_stack(StackName=name)

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from werkzeug.test import Client, TestResponse
 
-from rehearse.hosting import Hosting, Variant
+from rehearse.hosting import Hosting
 from rehearse.model import (
     Call,
     Container,
@@ -24,6 +24,7 @@ from rehearse.model import (
     Serverless,
     Throttled,
     Unavailable,
+    Variant,
 )
 from rehearse.runtime import Runtime
 from tests.rehearse.desk import LOVE, Rehearsal
@@ -34,6 +35,8 @@ SIGNED = "AWS4-HMAC-SHA256 Credential=KEY/20300101/eu-west-1/sagemaker/aws4_requ
 
 class Scripted:
     """What a fleet is to the wire: it remembers calls, and answers or raises what it is told."""
+
+    container = Container("image", None, {})
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -58,7 +61,7 @@ def fleet() -> Scripted:
 @pytest.fixture
 def wire(fleet: Scripted) -> Iterator[Client]:
     hosting = Hosting(lambda _arn, _variant: fleet)  # type: ignore[arg-type,return-value]  # a part
-    variant = Variant("AllTraffic", Container("image", None, {}), Serverless(1024, 1))
+    variant = Variant("AllTraffic", fleet.container, Serverless(1024, 1))
     up = threading.Event()
     hosting.deploy(ARN, lambda: [variant], lambda _: up.set())
     assert up.wait(10)

@@ -53,6 +53,8 @@ def test_the_job_s_wishes_go_before_the_container_s() -> None:
     assert Plan.of({}, advice) == Plan("SingleRecord", 9, 4)
     asked = {"BatchStrategy": "MultiRecord", "MaxPayloadInMB": 0, "MaxConcurrentTransforms": 2}
     assert Plan.of(asked, advice) == Plan("MultiRecord", 0, 2)
+    nonsense = {"MaxConcurrentTransforms": -1, "MaxPayloadInMB": "many"}
+    assert Plan.of({}, nonsense) == Plan("MultiRecord", 6, 1)
 
 
 @pytest.fixture(scope="module")
