@@ -78,15 +78,17 @@ RUN --mount=type=bind,from=sources,target=/sources \
 
 
 # The project itself and the default model, where SageMaker would put one. The model is package
-# data as well; an empty folder in its place keeps a second copy out of the image. So does one in
-# the place of rehearse/, which runs the image from without.
+# data as well; an empty folder in its place keeps a second copy out of the image. So do those of
+# rehearse/, which runs the image from without.
 FROM packages AS application
 RUN --mount=type=bind,target=/src,rw \
     --mount=type=bind,from=sources,target=/sources \
     --mount=type=cache,target=/root/.cache/pip,sharing=locked \
     mkdir -p /image/opt/ml \
     && cp -r /src/models/clothing-sentiment /image/opt/ml/model \
-    && rm -rf /src/models && mkdir -p /src/models/clothing-sentiment /src/rehearse/engines \
+    && rm -rf /src/models && mkdir -p /src/models/clothing-sentiment \
+    && mkdir /src/rehearse && (cd /src/rehearse \
+        && mkdir batch cloudformation control_plane data_plane engines metering) \
     && /opt/pip/bin/pip install --no-compile --no-deps --no-warn-script-location --root /image /src \
     && rm -f /image/opt/venv/bin/rehearse \
     && $COMPILE -s /image /image/opt/venv/lib \

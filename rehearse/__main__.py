@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rehearse.bill import text
 from rehearse.cloud import Cloud, CloudError, Options
 from rehearse.engines import Engine, EngineError
+from rehearse.metering.bill import text
 
 LOCAL = "http://127.0.0.1:{port}/rehearse/bill"
 

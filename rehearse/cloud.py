@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rehearse.bill import Bill
+from rehearse.data_plane.fleet import Fleet
+from rehearse.data_plane.hosting import Hosting
+from rehearse.data_plane.limits import IDLE_SECONDS
+from rehearse.data_plane.model import Observation, Variant
 from rehearse.engines import Engine
 from rehearse.errors import CloudError
-from rehearse.fleet import Fleet
-from rehearse.hosting import Hosting
-from rehearse.limits import IDLE_SECONDS
-from rehearse.model import Observation, Variant
+from rehearse.metering.bill import Bill
 
 __all__ = ["Cloud", "CloudError", "Options"]
 
@@ -66,9 +66,10 @@ class Cloud:
         """Serve from here on, in threads of this process."""
         from werkzeug.serving import make_server
 
-        from rehearse import actions, watch
+        from rehearse.control_plane import actions
+        from rehearse.data_plane.runtime import Runtime
         from rehearse.front import Front, Handler
-        from rehearse.runtime import Runtime
+        from rehearse.metering import watch
 
         actions.install(self.hosting, self._engine, watch.transform_logger, self.client("s3"))
         watch.install()
@@ -103,7 +104,7 @@ class Cloud:
 
     def _fleet(self, arn: str, variant: Variant) -> Fleet:
         """A fleet whose metrics and logs are seen in this rehearsal's CloudWatch."""
-        from rehearse.watch import Watch
+        from rehearse.metering.watch import Watch
 
         watch = Watch(arn, variant.name, uuid.uuid4().hex[:12])
 

@@ -21,7 +21,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wrappers import Request, Response
 
-from rehearse.runtime import PATH, Runtime
+from rehearse.data_plane.runtime import PATH, Runtime
 
 # Also the streaming and the asynchronous form, which the data plane refuses.
 CALL = re.compile(r"/endpoints/[^/]+/(async-)?invocations(-response-stream)?")
@@ -97,11 +97,11 @@ class Front:
         Two bring half of moto with them, seconds of imports, so they are extended when wanted.
         """
         if service == "cloudformation":
-            from rehearse import formation
+            from rehearse.cloudformation import stacks
 
-            formation.install(self._client("cloudwatch"))
+            stacks.install(self._client("cloudwatch"))
         elif service == "applicationautoscaling":
-            from rehearse import scaling
+            from rehearse.control_plane import scaling
 
             scaling.install()
         return create_backend_app(service)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rehearse.data_plane.fleet import Fleet
+from rehearse.data_plane.limits import Limits
+from rehearse.data_plane.model import Call, Container, Instance, Observation, Reply, Serverless
 from rehearse.engines import Engine
 from rehearse.engines.process_engine import ProcessEngine
-from rehearse.fleet import Fleet
-from rehearse.limits import Limits
-from rehearse.model import Call, Container, Instance, Observation, Reply, Serverless
 
 SCRIPT = Path(__file__).with_name("scripted.py")
 SMALL = Serverless(1024, 4)

@@ -19,12 +19,19 @@ import docker
 import psutil
 import pytest
 
+from rehearse.data_plane.fleet import Fleet
+from rehearse.data_plane.model import (
+    Call,
+    Container,
+    ModelFailed,
+    NotReady,
+    Observation,
+    Serverless,
+)
 from rehearse.engines import Engine, EngineError, Environment
 from rehearse.engines.docker_engine import DockerEngine
 from rehearse.engines.lines import Lines
 from rehearse.engines.process_engine import ProcessEngine
-from rehearse.fleet import Fleet
-from rehearse.model import Call, Container, ModelFailed, NotReady, Observation, Serverless
 from tests.conftest import BLOG, BUNDLED, lines
 from tests.contract.conftest import build
 from tests.rehearse.rig import SCRIPT, eventually

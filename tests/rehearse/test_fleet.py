@@ -9,9 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from rehearse.engines import EngineError
-from rehearse.engines.process_engine import ProcessEngine
-from rehearse.model import (
+from rehearse.data_plane.model import (
     ModelFailed,
     NotReady,
     PlaneError,
@@ -20,7 +18,9 @@ from rehearse.model import (
     Throttled,
     Unavailable,
 )
-from rehearse.pools import Retired
+from rehearse.data_plane.pools import Retired
+from rehearse.engines import EngineError
+from rehearse.engines.process_engine import ProcessEngine
 from tests.rehearse.conftest import Make
 from tests.rehearse.rig import CALM, Rig, eventually, told
 

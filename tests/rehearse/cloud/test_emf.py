@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rehearse import emf
+from rehearse.metering import emf
 from tests.rehearse.desk import Rehearsal, eventually
 
 LINE: dict[str, Any] = {

@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 from werkzeug.test import Client, TestResponse
 
-from rehearse.hosting import Hosting
-from rehearse.model import (
+from rehearse.data_plane.hosting import Hosting
+from rehearse.data_plane.model import (
     Call,
     Container,
     ModelFailed,
@@ -26,7 +26,7 @@ from rehearse.model import (
     Unavailable,
     Variant,
 )
-from rehearse.runtime import Runtime
+from rehearse.data_plane.runtime import Runtime
 from tests.rehearse.desk import LOVE, Rehearsal
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/e"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rehearse import records
-from rehearse.plan import Plan
-from rehearse.records import MEGABYTE, RecordsError
+from rehearse.batch import splitting
+from rehearse.batch.plan import Plan
+from rehearse.batch.splitting import MEGABYTE, SplitError
 from tests.rehearse.desk import LOVE, Rehearsal, eventually
 
 LINES = b'{"a": "\xe2\x80\xa8"}\n\n{"b": 2}\r\n{"c": 3}'
@@ -27,24 +27,24 @@ LINES = b'{"a": "\xe2\x80\xa8"}\n\n{"b": 2}\r\n{"c": 3}'
     ],
 )
 def test_payloads(split: str, strategy: str, most: int, expected: list[bytes]) -> None:
-    assert list(records.payloads(LINES, split, strategy, most)) == expected
+    assert list(splitting.payloads(LINES, split, strategy, most)) == expected
 
 
 def test_an_empty_object_asks_nothing() -> None:
-    assert list(records.payloads(b"", "None", "MultiRecord", 0)) == []
-    assert list(records.payloads(b"\n\n", "Line", "MultiRecord", 0)) == []
+    assert list(splitting.payloads(b"", "None", "MultiRecord", 0)) == []
+    assert list(splitting.payloads(b"\n\n", "Line", "MultiRecord", 0)) == []
 
 
 def test_a_record_that_is_too_large_is_an_error() -> None:
-    with pytest.raises(RecordsError, match="larger than MaxPayloadInMB 1"):
-        list(records.payloads(b"x" * (MEGABYTE + 1), "Line", "MultiRecord", MEGABYTE))
-    with pytest.raises(RecordsError, match="TFRecord is not imitated"):
-        list(records.payloads(b"x", "TFRecord", "MultiRecord", 0))
+    with pytest.raises(SplitError, match="larger than MaxPayloadInMB 1"):
+        list(splitting.payloads(b"x" * (MEGABYTE + 1), "Line", "MultiRecord", MEGABYTE))
+    with pytest.raises(SplitError, match="TFRecord is not imitated"):
+        list(splitting.payloads(b"x", "TFRecord", "MultiRecord", 0))
 
 
 def test_assembling() -> None:
-    assert records.assemble([b"a", b"b"], "None") == b"ab"
-    assert records.assemble([b"a", b"b"], "Line") == b"a\nb\n"
+    assert splitting.assemble([b"a", b"b"], "None") == b"ab"
+    assert splitting.assemble([b"a", b"b"], "Line") == b"a\nb\n"
 
 
 def test_the_job_s_wishes_go_before_the_container_s() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rehearse.pools import Drops
-from rehearse.starting import Slot
+from rehearse.data_plane.pools import Drops
+from rehearse.data_plane.starting import Slot
 
 
 class Stock:

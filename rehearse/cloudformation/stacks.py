@@ -14,7 +14,7 @@ from typing import Any
 
 from moto.cloudformation import models, parsing
 
-from rehearse import kinds, resources
+from rehearse.cloudformation import kinds, resources
 
 # What is replaced before what refers to it. Other resources come first.
 REPLACED = ("AWS::SageMaker::Model", "AWS::SageMaker::EndpointConfig")

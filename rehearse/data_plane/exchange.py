@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from rehearse.data_plane.model import Call, ModelFailed, Oversize, Reply
 from rehearse.engines import Environment
-from rehearse.model import Call, ModelFailed, Oversize, Reply
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 # Message and OriginalMessage, status 0 for no answer. The first was seen on a serverless endpoint:

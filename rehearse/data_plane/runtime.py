@@ -15,9 +15,9 @@ from moto.sagemaker.utils import arn_formatter
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
-from rehearse.hosting import Hosting
-from rehearse.model import Call
-from rehearse.refusals import invalid, nowhere, refusal
+from rehearse.data_plane.hosting import Hosting
+from rehearse.data_plane.model import Call
+from rehearse.data_plane.refusals import invalid, nowhere, refusal
 
 PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 PREFIX = "X-Amzn-SageMaker-"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 MEGABYTE = 1024 * 1024
 
 
-class RecordsError(Exception):
+class SplitError(Exception):
     """The object cannot be cut as the job wants it; the message is one line."""
 
 
@@ -24,7 +24,7 @@ def payloads(body: bytes, split: str, strategy: str, most: int) -> Iterator[byte
         # Bytes are cut at \n alone: str.splitlines() would cut inside records (U+2028).
         records = (line + b"\n" for line in body.split(b"\n") if line.strip())
     else:
-        raise RecordsError(f"SplitType {split} is not imitated; use Line or None")
+        raise SplitError(f"SplitType {split} is not imitated; use Line or None")
     if strategy == "SingleRecord":
         for record in records:
             yield _fitting(record, most)
@@ -58,7 +58,7 @@ def _packed(records: Iterable[bytes], most: int) -> Iterator[bytes]:
 
 def _fitting(record: bytes, most: int) -> bytes:
     if most and len(record) > most:
-        raise RecordsError(
+        raise SplitError(
             f"a record of {len(record)} bytes is larger than MaxPayloadInMB {most // MEGABYTE}"
         )
     return record

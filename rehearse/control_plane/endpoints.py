@@ -12,9 +12,9 @@ from moto.core.utils import utcnow
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
-from rehearse import containers, rules
-from rehearse.hosting import Done
-from rehearse.registry import Registry, alone
+from rehearse.control_plane import containers, rules
+from rehearse.control_plane.registry import Registry, alone
+from rehearse.data_plane.hosting import Done
 
 
 class SageMaker(Registry):

@@ -1,4 +1,4 @@
-"""CloudFormation resources of SageMaker in, calls of our backend out: what moto's models lack.
+"""Models and configurations of stacks in, calls of our backend out: what moto's models lack.
 
 moto 5.2.5 ignores the names a template gives, wants a PrimaryContainer, and replaces an endpoint
 where AWS updates it. Sources:
@@ -14,10 +14,8 @@ from typing import Any
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
-from rehearse.limits import Limits
+from rehearse.cloudformation import endpoints
 
-# Longer than an endpoint may take to start, and to answer what it has.
-PATIENCE_SECONDS = Limits().instance_start_seconds + 2 * Limits().call_seconds
 # What an update has replaced: it goes when the update has succeeded.
 REPLACED: list[Callable[[], Any]] = []
 NUMBERS = ("MemorySizeInMB", "MaxConcurrency", "ProvisionedConcurrency")
@@ -62,56 +60,6 @@ def create_config(
         kms_key_id=properties.get("KmsKeyId"),
         tags=properties.get("Tags", []),
     )
-
-
-def create_endpoint(
-    resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
-) -> models.FakeEndpoint:
-    """CREATE_COMPLETE comes when the endpoint is in service; one that has failed is deleted."""
-    backend = models.sagemaker_backends[account_id][region_name]
-    properties = cloudformation_json["Properties"]
-    endpoint = backend.create_endpoint(
-        resource_name, properties["EndpointConfigName"], properties.get("Tags", [])
-    )
-    try:
-        return _settled(backend, endpoint)
-    except ValidationError:
-        delete_endpoint(resource_name, None, account_id, region_name)
-        raise
-
-
-def update_endpoint(
-    original_resource: models.FakeEndpoint,
-    new_resource_name: str,  # noqa: ARG001  # moto names its arguments
-    cloudformation_json: Any,
-    account_id: str,
-    region_name: str,
-) -> models.FakeEndpoint:
-    """Another EndpointConfigName is an update without interruption.
-
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-endpoint.html
-    """
-    backend: Any = models.sagemaker_backends[account_id][region_name]
-    config = cloudformation_json["Properties"]["EndpointConfigName"]
-    backend.update_endpoint(original_resource.endpoint_name, config)
-    return _settled(backend, original_resource)
-
-
-def delete_endpoint(resource_name: str, _: Any, account_id: str, region_name: str) -> None:
-    """DELETE_COMPLETE comes when the endpoint is gone."""
-    backend: Any = models.sagemaker_backends[account_id][region_name]
-    name = resource_name.split("/")[-1]
-    arn = backend.endpoints[name].arn
-    backend.delete_endpoint(name)
-    backend.hosting.wait(arn, PATIENCE_SECONDS)
-
-
-def _settled(backend: Any, endpoint: models.FakeEndpoint) -> models.FakeEndpoint:
-    if not backend.hosting.wait(endpoint.arn, PATIENCE_SECONDS):
-        raise ValidationError(f"{endpoint.arn} was not ready after {PATIENCE_SECONDS:.0f} s.")
-    if endpoint.failure_reason:
-        raise ValidationError(endpoint.failure_reason)
-    return endpoint
 
 
 def update_model(
@@ -176,9 +124,9 @@ def install() -> None:
     )
     _give(
         models.FakeEndpoint,
-        create_from_cloudformation_json=create_endpoint,
-        update_from_cloudformation_json=update_endpoint,
-        delete_from_cloudformation_json=delete_endpoint,
+        create_from_cloudformation_json=endpoints.create,
+        update_from_cloudformation_json=endpoints.update,
+        delete_from_cloudformation_json=endpoints.delete,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PRICES = Path(__file__).with_name("prices.toml")
+PRICES = Path(__file__).parents[1] / "prices.toml"
 
 
 class PricesError(Exception):

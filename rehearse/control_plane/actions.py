@@ -9,11 +9,11 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker import models, urls
 from moto.sagemaker.responses import SageMakerResponse
 
-from rehearse import rules
-from rehearse.control import SageMaker
+from rehearse.batch.jobs import Logger, TransformJobs
+from rehearse.control_plane import rules
+from rehearse.control_plane.endpoints import SageMaker
+from rehearse.data_plane.hosting import Hosting
 from rehearse.engines import Engine
-from rehearse.hosting import Hosting
-from rehearse.jobs import Logger, TransformJobs
 
 # botocore's waiters tell so in the user agent (botocore/useragent.py, feature B); the SDKs poll.
 WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")

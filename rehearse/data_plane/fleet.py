@@ -12,12 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from rehearse import exchange
-from rehearse.engines import Engine, EngineError
-from rehearse.instances import InstancePool
-from rehearse.limits import IDLE_SECONDS, Limits
-from rehearse.metering import billed
-from rehearse.model import (
+from rehearse.data_plane import exchange
+from rehearse.data_plane.instances import InstancePool
+from rehearse.data_plane.limits import IDLE_SECONDS, Limits
+from rehearse.data_plane.model import (
     Call,
     Container,
     Instance,
@@ -28,9 +26,11 @@ from rehearse.model import (
     Throttled,
     Unavailable,
 )
-from rehearse.pools import Pool, Retired, UnderWay
-from rehearse.serverless import ServerlessPool
-from rehearse.starting import Lease, Starter
+from rehearse.data_plane.pools import Pool, Retired, UnderWay
+from rehearse.data_plane.serverless import ServerlessPool
+from rehearse.data_plane.starting import Lease, Starter
+from rehearse.engines import Engine, EngineError
+from rehearse.metering.ledger import billed
 
 
 class Fleet:

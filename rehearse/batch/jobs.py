@@ -11,10 +11,10 @@ from moto.sagemaker import models
 from moto.sagemaker.exceptions import ResourceNotFound, ValidationError
 from moto.sagemaker.utils import arn_formatter
 
-from rehearse import containers, rules
+from rehearse.batch.transform import Job, Stopped, TransformError
+from rehearse.control_plane import containers, rules
+from rehearse.control_plane.registry import CHANGING, Registry, alone
 from rehearse.engines import Engine
-from rehearse.registry import CHANGING, Registry, alone
-from rehearse.transform import Job, Stopped, TransformError
 
 ENDED = ("Completed", "Failed", "Stopped")
 

@@ -16,12 +16,13 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from rehearse import artifacts, records
+from rehearse.batch import splitting
+from rehearse.batch.plan import Plan, advice
+from rehearse.control_plane import artifacts
+from rehearse.data_plane.limits import Limits
+from rehearse.data_plane.model import Container, NotReady, Unavailable
+from rehearse.data_plane.starting import Starter
 from rehearse.engines import Engine, Environment
-from rehearse.limits import Limits
-from rehearse.model import Container, NotReady, Unavailable
-from rehearse.plan import Plan, advice
-from rehearse.starting import Starter
 
 # Of the platform, where the job says nothing.
 SECONDS = 600
@@ -120,20 +121,20 @@ class Job:
             body = gzip.decompress(body)
         try:
             pieces = list(
-                records.payloads(
+                splitting.payloads(
                     body,
                     given.get("SplitType") or "None",
                     plan.strategy,
-                    plan.payload_mb * records.MEGABYTE,
+                    plan.payload_mb * splitting.MEGABYTE,
                 )
             )
-        except records.RecordsError as error:
+        except splitting.SplitError as error:
             raise TransformError("ClientError", f"{key}: {error}") from error
         with ThreadPoolExecutor(plan.concurrent) as pool:
             answers = list(pool.map(lambda piece: self._send(environment, key, piece), pieces))
         target = self.asked["TransformOutput"]
         to, prefix = artifacts.split(target["S3OutputPath"].rstrip("/") + "/")
-        whole = records.assemble(answers, target.get("AssembleWith") or "None")
+        whole = splitting.assemble(answers, target.get("AssembleWith") or "None")
         self.s3.put_object(Bucket=to, Key=prefix + output, Body=whole)
 
     def _send(self, environment: Environment, key: str, piece: bytes) -> bytes:

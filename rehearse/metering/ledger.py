@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rehearse.model import Instance, Observation, Serverless
-from rehearse.prices import Prices
+from rehearse.data_plane.model import Instance, Observation, Serverless
+from rehearse.metering.prices import Prices
 
 MB_PER_GB = 1024
 BYTES_PER_GB = 1024**3

@@ -1,6 +1,6 @@
 """What endpoints run and which calls they get in; the account of the rehearsal out.
 
-How it is charged stands in metering.py, at which prices in prices.toml.
+How it is charged stands in ledger.py, at which prices in prices.toml.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rehearse.data_plane.model import Instance, Observation, Serverless, Variant
 from rehearse.errors import CloudError
-from rehearse.metering import Account, Charge, Ledger
-from rehearse.model import Instance, Observation, Serverless, Variant
-from rehearse.prices import PRICES, Prices, PricesError, UnknownRegion
+from rehearse.metering.ledger import Account, Charge, Ledger
+from rehearse.metering.prices import PRICES, Prices, PricesError, UnknownRegion
 
 # The prices of this region stand for regions of which none are known.
 REFERENCE = "us-east-1"

@@ -14,9 +14,9 @@ from moto.sagemaker import models, urls
 from moto.sagemaker.exceptions import ConflictException, ValidationError
 from moto.sagemaker.utils import arn_formatter
 
-from rehearse import rules
-from rehearse.containers import check
-from rehearse.hosting import Hosting
+from rehearse.control_plane import rules
+from rehearse.control_plane.containers import check
+from rehearse.data_plane.hosting import Hosting
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -1,0 +1,1 @@
+"""Transform jobs in, objects of S3 read, scored and written out."""

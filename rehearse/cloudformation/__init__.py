@@ -1,0 +1,1 @@
+"""Stacks in, calls of the control plane out: what moto's CloudFormation lacks."""

@@ -1,0 +1,1 @@
+"""Calls of SageMaker's API in, moto's records out, and what really runs behind them."""

@@ -1,0 +1,1 @@
+"""What containers did in; metrics, logs and the bill out."""
