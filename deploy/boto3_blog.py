@@ -11,6 +11,7 @@ import json
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 
 def main() -> None:
@@ -53,4 +54,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"boto3_blog.py: {error}") from error

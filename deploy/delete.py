@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 # What is deleted, and how.
 Step = tuple[str, Callable[[], Any]]
@@ -140,4 +141,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"delete.py: {error}") from error

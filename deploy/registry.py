@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 TYPES = ["application/jsonlines", "application/json", "text/csv"]
 
@@ -65,4 +66,7 @@ def groups(client: Any, part: str) -> set[str]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"registry.py: {error}") from error

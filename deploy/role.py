@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 REPOSITORY = "sagemaker-serverless-sentiment"
 
@@ -131,4 +132,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"role.py: {error}") from error

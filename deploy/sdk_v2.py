@@ -13,6 +13,7 @@ import argparse
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from sagemaker.deserializers import JSONLinesDeserializer
 from sagemaker.estimator import Estimator
 from sagemaker.model import Model
@@ -74,4 +75,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"sdk_v2.py: {error}") from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from sagemaker.core.deserializers import JSONLinesDeserializer
 from sagemaker.core.resources import Endpoint, EndpointConfig, Model
 from sagemaker.core.serializers import JSONLinesSerializer
@@ -75,4 +76,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"sdk_v3.py: {error}") from error

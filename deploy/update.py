@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-autoscale.html
 SCALED = "sagemaker:variant:DesiredProvisionedConcurrency"
@@ -166,4 +167,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BotoCoreError, ClientError) as error:
+        raise SystemExit(f"update.py: {error}") from error

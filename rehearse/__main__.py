@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import socket
 import sys
@@ -31,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def up(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; then leave nothing behind."""
+    # Of the user's AWS nothing is asked, neither here nor by moto.
+    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
+        os.environ.pop(name, None)
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     options = Options(given.port, given.region, given.idle_seconds, given.prices)
     # Before anything is started: a signal that comes meanwhile is not lost.
     with _signals() as signals:
@@ -74,12 +79,12 @@ def bill(given: argparse.Namespace) -> int:
         session.trust_env = False  # no proxy is in the way
         try:
             found = session.get(LOCAL.format(port=given.port), timeout=10).json()
-            shown = json.dumps(found, indent=2) if given.json else text(found)
+            shown = text(found)  # fails where it is somebody else's
         except (requests.RequestException, ValueError, LookupError, TypeError) as error:
             raise CloudError(
                 f"no rehearsal answers on port {given.port}; start `rehearse up`"
             ) from error
-    print(shown)
+    print(json.dumps(found, indent=2) if given.json else shown)
     return 0
 
 

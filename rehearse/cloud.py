@@ -47,6 +47,7 @@ class Cloud:
     def __init__(self, options: Options, engine: Engine) -> None:
         self._options = options
         self._engine = engine
+        _check_region(options.region)
         self.bill = Bill(options.region, options.prices)
         self._socket = _listen(options.port)
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
@@ -83,9 +84,16 @@ class Cloud:
     def client(self, service: str) -> Any:
         """A boto3 client of this rehearsal; no proxy is in its way."""
         import boto3
+        import botocore.session
         from botocore.config import Config
 
-        session = boto3.Session(KEY, "rehearsal", region_name=self._options.region)
+        nobody = dict.fromkeys(("profile", "config_file"), (None, None, None, None))
+        session = boto3.Session(
+            KEY,
+            "rehearsal",
+            region_name=self._options.region,
+            botocore_session=botocore.session.Session(nobody),
+        )
         return session.client(service, endpoint_url=self.url, config=Config(proxies={}))
 
     def stop(self) -> None:
@@ -134,6 +142,23 @@ def _quietly(record: Callable[[T], None]) -> Callable[[T], None]:
             print(f"rehearse: not recorded: {error!r}", file=sys.stderr)
 
     return recorded
+
+
+def _session(region: str) -> Any:
+    import boto3
+
+    return boto3.Session(KEY, "rehearsal", region_name=region)
+
+
+def _check_region(region: str) -> None:
+    session = _session(Options.region)
+    known = {
+        each
+        for partition in session.get_available_partitions()
+        for each in session.get_available_regions("sagemaker", partition)
+    }
+    if region not in known:
+        raise CloudError(f"there is no region {region!r} with SageMaker; try --region us-east-1")
 
 
 def _listen(port: int) -> socket.socket:

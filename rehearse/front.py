@@ -18,13 +18,14 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Request, Response
 
+from rehearse.data_plane.refusals import invalid
 from rehearse.data_plane.runtime import PATH, Runtime
 
 # Also the streaming and the asynchronous form, which the data plane refuses.
-CALL = re.compile(r"/endpoints/[^/]+/(async-)?invocations(-response-stream)?")
+CALL = re.compile(r"/endpoints/.+/(async-)?invocations(-response-stream)?")
 # Where `rehearse bill` asks; no path of AWS's.
 BILL = "/rehearse/bill"
 # Pages of the web have no business with a rehearsal.
@@ -44,11 +45,7 @@ class Handler(MotoRequestHandler):
         if not self._keeps():
             super().run_wsgi()
             return
-        try:
-            response = Response.from_app(self.server.app, self.make_environ(), buffered=True)
-        except ClientDisconnected:
-            self.close_connection = True
-            return
+        response = Response.from_app(self.server.app, self.make_environ(), buffered=True)
         self.send_response(response.status_code)
         for name, value in response.headers:
             self.send_header(name, value)
@@ -62,6 +59,9 @@ class Handler(MotoRequestHandler):
         length = self.headers.get("Content-Length", "")
         others = self.headers.get("Expect") or self.headers.get("Transfer-Encoding")
         return length.isdecimal() and not others
+
+    def log_error(self, *_: object) -> None:
+        """Nor is that a client has gone, or was silent for too long."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """What is asked is no news."""
@@ -80,7 +80,10 @@ class Front:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         if CALL.fullmatch(environ.get("PATH_INFO", "")):
-            return self._runtime(environ, start_response)
+            try:
+                return self._runtime(environ, start_response)
+            except BadRequest as error:  # a body that is not what its headers say
+                return invalid(error.description or "")(environ, start_response)
         if environ.get("PATH_INFO") == BILL:
             body = json.dumps(self._bill())
             return Response(body, content_type="application/json")(environ, start_response)

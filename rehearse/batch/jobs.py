@@ -11,7 +11,8 @@ from moto.sagemaker import models
 from moto.sagemaker.exceptions import ResourceNotFound, ValidationError
 from moto.sagemaker.utils import arn_formatter
 
-from rehearse.batch.transform import Job, Stopped, TransformError
+from rehearse.batch.inputs import TransformError
+from rehearse.batch.transform import Job, Stopped
 from rehearse.control_plane import containers, rules
 from rehearse.control_plane.registry import CHANGING, Registry, alone
 from rehearse.engines import Engine
@@ -111,4 +112,5 @@ class TransformJobs(Registry):
             asked, closing = job.response_object, lifetime.closing
             Job(asked, container, self.s3, self.engine, log, stopping, closing).run()
         finally:
+            stopping.set()
             containers.discard(container)

@@ -6,17 +6,15 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
 
 from __future__ import annotations
 
-import gzip
-import json
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 
-from rehearse.batch import splitting
+from rehearse.batch import inputs, splitting
+from rehearse.batch.inputs import TransformError
 from rehearse.batch.plan import Plan, advice
 from rehearse.control_plane import artifacts
 from rehearse.data_plane.limits import Limits
@@ -27,17 +25,6 @@ from rehearse.engines import Engine, Environment
 # Of the platform, where the job says nothing.
 SECONDS = 600
 RETRIES = 3
-# https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform-errors.html: "Bad HTTP status
-# returned from endpoint" is in the data log; the reason of a job is no more than this.
-REASON = "{kind}: See job logs for more information"
-
-
-class TransformError(Exception):
-    """A job has failed; the message is its FailureReason, `detail` goes to its data log."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(REASON.format(kind=kind))
-        self.detail = detail
 
 
 class Stopped(Exception):
@@ -60,10 +47,16 @@ class Job:
     def run(self) -> None:
         """Do all objects of the input; raises TransformError or Stopped."""
         environment = self._start()
+        # A call that is under way ends with its container.
+        threading.Thread(target=self._end, args=(environment,), daemon=True).start()
         with self.closing(environment.stop):
             plan = Plan.of(self.asked, advice(environment))
-            for bucket, key, output in self._objects():
+            for bucket, key, output in inputs.objects(self.s3, self.asked["TransformInput"]):
                 self._object(environment, plan, bucket, key, output)
+
+    def _end(self, environment: Environment) -> None:
+        self.stopping.wait()
+        environment.stop()
 
     def _container(self) -> Container:
         """With the variables of a batch container; the last three only where the job sets them."""
@@ -94,31 +87,11 @@ class Job:
         except NotReady as error:
             raise TransformError("AlgorithmError", str(error)) from error
 
-    def _objects(self) -> list[tuple[str, str, str]]:
-        """Bucket and key of every object, and where its answers go below S3OutputPath."""
-        source = self.asked["TransformInput"]["DataSource"]["S3DataSource"]
-        bucket, key = artifacts.split(source["S3Uri"])
-        if source["S3DataType"] == "ManifestFile":
-            manifest = json.loads(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-            bucket, key = artifacts.split(manifest[0]["prefix"])
-            keys = [key + name for name in manifest[1:]]
-        else:
-            keys = artifacts.keys(self.s3, bucket, key)
-        if not keys:
-            raise TransformError("ClientError", f"no object begins with {source['S3Uri']}")
-        # Outputs keep the folders below the prefix.
-        folder = key if key.endswith("/") else str(PurePosixPath(key).parent).rstrip("./") + "/"
-        folder = folder.lstrip("/")
-        wanted = [each for each in keys if not each.endswith("/")]
-        return [(bucket, each, each.removeprefix(folder) + ".out") for each in wanted]
-
     def _object(
         self, environment: Environment, plan: Plan, bucket: str, key: str, output: str
     ) -> None:
         given = self.asked["TransformInput"]
-        body = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        if given.get("CompressionType") == "Gzip":
-            body = gzip.decompress(body)
+        body = inputs.read(self.s3, bucket, key, given.get("CompressionType") == "Gzip")
         try:
             pieces = list(
                 splitting.payloads(
@@ -155,6 +128,8 @@ class Job:
                     "POST", "/invocations", piece, headers, seconds
                 )
             except OSError as error:
+                if self.stopping.is_set():
+                    raise Stopped from error
                 status, body = 0, str(error).encode()
             if status == 200:
                 return body

@@ -7,6 +7,7 @@ from typing import Any
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
+from rehearse.cloudformation import changes
 from rehearse.data_plane.limits import Limits
 
 # Longer than an endpoint may take to start, and to answer what it has.
@@ -29,6 +30,7 @@ def create(
         raise
 
 
+@changes.once
 def update(
     original_resource: models.FakeEndpoint,
     new_resource_name: str,  # noqa: ARG001  # moto names its arguments
@@ -42,8 +44,17 @@ def update(
     """
     backend: Any = models.sagemaker_backends[account_id][region_name]
     config = cloudformation_json["Properties"]["EndpointConfigName"]
-    backend.update_endpoint(original_resource.endpoint_name, config)
-    return _settled(backend, original_resource)
+    name, before = original_resource.endpoint_name, original_resource.endpoint_config_name
+    backend.update_endpoint(name, config)
+    _settled(backend, original_resource)
+    changes.add(undo=lambda: _settled(backend, _updated(backend, name, before)))
+    return original_resource
+
+
+def _updated(backend: Any, name: str, config: str) -> models.FakeEndpoint:
+    backend.update_endpoint(name, config)
+    found: models.FakeEndpoint = backend.endpoints[name]
+    return found
 
 
 def delete(resource_name: str, _: Any, account_id: str, region_name: str) -> None:

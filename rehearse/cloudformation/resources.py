@@ -7,17 +7,14 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SageM
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
-from rehearse.cloudformation import endpoints
+from rehearse.cloudformation import changes, endpoints
 
-# What an update has replaced: it goes when the update has succeeded.
-REPLACED: list[Callable[[], Any]] = []
 NUMBERS = ("MemorySizeInMB", "MaxConcurrency", "ProvisionedConcurrency")
 
 
@@ -62,6 +59,7 @@ def create_config(
     )
 
 
+@changes.once
 def update_model(
     original_resource: models.Model,
     new_resource_name: str,
@@ -73,10 +71,14 @@ def update_model(
     _replaceable(original_resource.model_name, new_resource_name)
     made = create_model(new_resource_name, cloudformation_json, account_id, region_name)
     backend = models.sagemaker_backends[account_id][region_name]
-    REPLACED.append(partial(backend.delete_model, original_resource.model_name))
+    changes.add(
+        undo=partial(backend.delete_model, made.model_name),
+        finish=partial(backend.delete_model, original_resource.model_name),
+    )
     return made
 
 
+@changes.once
 def update_config(
     original_resource: models.FakeEndpointConfig,
     new_resource_name: str,
@@ -88,7 +90,10 @@ def update_config(
     _replaceable(original_resource.endpoint_config_name, new_resource_name)
     made = create_config(new_resource_name, cloudformation_json, account_id, region_name)
     backend = models.sagemaker_backends[account_id][region_name]
-    REPLACED.append(partial(backend.delete_endpoint_config, original_resource.endpoint_config_name))
+    changes.add(
+        undo=partial(backend.delete_endpoint_config, made.endpoint_config_name),
+        finish=partial(backend.delete_endpoint_config, original_resource.endpoint_config_name),
+    )
     return made
 
 

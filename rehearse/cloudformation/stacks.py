@@ -14,7 +14,7 @@ from typing import Any
 
 from moto.cloudformation import models, parsing
 
-from rehearse.cloudformation import kinds, resources
+from rehearse.cloudformation import changes, kinds, resources
 
 # What is replaced before what refers to it. Other resources come first.
 REPLACED = ("AWS::SageMaker::Model", "AWS::SageMaker::EndpointConfig")
@@ -63,23 +63,32 @@ def create_resources(stack: models.Stack) -> None:
 
 def update(stack: models.Stack, *given: Any, **named: Any) -> None:
     """UpdateStack does not fail, the stack does."""
+    template, before = stack.template, dict(vars(stack.resource_map))
+    before["_parsed_resources"] = dict(before["_parsed_resources"])
     with UPDATING:
-        resources.REPLACED.clear()
+        changes.begin()
         try:
             UPDATE(stack, *given, **named)
-        except Exception as error:  # the same
+        except (Exception, changes.Failed) as error:  # the same
+            changes.undo()
+            stack.template = template
+            stack._parse_template()
+            vars(stack.resource_map).update(before)
+            stack.output_map = stack._create_output_map()
             _failed(stack, "UPDATE", error)
         else:
-            for delete in resources.REPLACED:
-                delete()
+            changes.finish()
+            stack.stack_status_reason = None  # type: ignore[attr-defined]  # as below
 
 
-def _failed(stack: models.Stack, verb: str, error: Exception) -> None:
-    """A stack that cannot be created is rolled back, all of it; of an update, the rest is left out.
+def _failed(stack: models.Stack, verb: str, error: BaseException) -> None:
+    """A stack that cannot be created is rolled back, all of it; an update has been.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/stack-failure-options.html
     """
     reason = getattr(error, "message", None) or str(error)
+    if isinstance(error, KeyError):
+        reason = f"The property {reason} is missing."
     end = "ROLLBACK_COMPLETE" if verb == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
     stack._add_stack_event(f"{verb}_FAILED", resource_status_reason=reason)
     stack.stack_status_reason = reason  # type: ignore[attr-defined]  # for DescribeStacks

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, EmptyResult
 from moto.sagemaker import models, urls
+from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.responses import SageMakerResponse
 
 from rehearse.batch.jobs import Logger, TransformJobs
-from rehearse.control_plane import rules
+from rehearse.control_plane import rules, shapes
 from rehearse.control_plane.endpoints import SageMaker
 from rehearse.data_plane.hosting import Hosting
 from rehearse.engines import Engine
@@ -32,6 +34,14 @@ class Actions(SageMakerResponse):
     def _ours(self) -> Any:
         """The backend, which has more than moto's."""
         return self.sagemaker_backend
+
+    def call_action(self) -> TYPE_RESPONSE:
+        try:
+            shapes.check(self._get_action(), self.body)
+        except ValidationError as error:
+            status, headers, body = self.serialized(ActionResult(error))
+            return status, headers, body
+        return super().call_action()
 
     def create_model(self) -> ActionResult:
         answer = super().create_model()

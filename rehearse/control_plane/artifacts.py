@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 import tempfile
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 # The ephemeral disk of a serverless endpoint, whatever its memory size:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
 DISK_BYTES = 5 << 30
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class ArtifactError(Exception):
@@ -101,8 +104,11 @@ def remove(directory: Path) -> None:
 
 def split(url: str) -> tuple[str, str]:
     """s3://BUCKET/KEY as bucket and key."""
-    parts = urlsplit(url, allow_fragments=False)
-    if parts.scheme != "s3" or not parts.netloc:
+    try:
+        parts = urlsplit(url, allow_fragments=False)
+    except ValueError as error:
+        raise ArtifactError(f"{url} is not an s3:// address: {error}") from error
+    if parts.scheme != "s3" or not BUCKET.fullmatch(parts.netloc):
         raise ArtifactError(f"{url} is not an s3:// address")
     return parts.netloc, parts.path.lstrip("/")
 

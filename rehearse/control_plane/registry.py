@@ -64,6 +64,8 @@ class Registry(models.SageMakerModelBackend):
     ) -> models.Model:
         rules.name(model_name, "modelName")
         self.must_be_new("model", model_name, self._models)
+        if primary_container and containers:
+            raise ValidationError("PrimaryContainer and Containers cannot both be given.")
         given = [primary_container] if primary_container else containers or []
         if not given:
             raise ValidationError("Either PrimaryContainer or Containers must be given.")
@@ -126,6 +128,8 @@ class Registry(models.SageMakerModelBackend):
             arn = arn_formatter("endpoint-config", name, *self.place)
             raise ValidationError(f'Could not find endpoint configuration "{arn}".')
         found: list[dict[str, Any]] = self.endpoint_configs[name].production_variants
+        for each in found:
+            self.describe_model(each["ModelName"])  # it may have been deleted
         return found
 
     def endpoint(self, name: str) -> models.FakeEndpoint:

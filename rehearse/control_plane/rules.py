@@ -25,6 +25,7 @@ NOT_SERVERLESS = (
     "AsyncInferenceConfig",
     "VpcConfig",
     "EnableNetworkIsolation",
+    "ShadowProductionVariants",
 )
 NEEDS_INSTANCES = (
     "VolumeSizeInGB AcceleratorType InitialInstanceCount ManagedInstanceScaling".split()
@@ -43,11 +44,14 @@ def name(value: str, member: str) -> None:
 def variants(given: Sequence[Mapping[str, Any]]) -> None:
     """The variants of a configuration."""
     names = Counter(each["VariantName"] for each in given)
-    for name, count in names.items():
+    for found, count in names.items():
         if count > 1:
-            raise ValidationError(f'The variant name "{name}" was non-unique within the request.')
+            raise ValidationError(f'The variant name "{found}" was non-unique within the request.')
     for place, variant in enumerate(given, 1):
         path = f"productionVariants.{place}.member"
+        name(variant["VariantName"], f"{path}.variantName")
+        if variant.get("InitialVariantWeight", 0.0) < 0:
+            raise ValidationError(f"{path}.initialVariantWeight must not be less than 0.")
         if variant.get("ServerlessConfig"):
             serverless_config(variant["ServerlessConfig"], f"{path}.serverlessConfig")
             for other in ("InstanceType", *NEEDS_INSTANCES):
@@ -109,6 +113,13 @@ def transform(asked: Mapping[str, Any]) -> None:
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html
     """
+    given = asked["transform_input"]
+    for member, value in (
+        ("SplitType", given.get("SplitType")),
+        ("S3DataType", given["DataSource"]["S3DataSource"]["S3DataType"]),
+    ):
+        if value in ("RecordIO", "TFRecord", "AugmentedManifestFile"):
+            raise ValidationError(f"{member} {value} is not imitated by the rehearsal.")
     payload = asked.get("max_payload_in_mb")
     if (payload or 0) * (asked.get("max_concurrent_transforms") or 1) > MOST_PAYLOAD_MB:
         raise ValidationError(

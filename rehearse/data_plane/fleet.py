@@ -131,6 +131,7 @@ class Fleet:
         self._draining = True
         self._pool.retire()
         self._calls.wait()
+        self._pool.wait()
         self.close()
 
     def close(self) -> None:

@@ -91,6 +91,10 @@ class InstancePool:
             if self._slot and not self._busy.get(self._slot):
                 self._end()
 
+    def wait(self) -> None:
+        """Until the container that was retired has ended by itself."""
+        self._drops.wait(now=False)
+
     def close(self) -> None:
         """End the container now, and wait until it has ended."""
         self._closing.set()
@@ -98,7 +102,7 @@ class InstancePool:
             self._retired = True
             self._end(0.0)
             self._lock.wait_for(lambda: not self._starting)
-        self._drops.wait()
+        self._drops.wait(now=True)
 
     def sizes(self) -> tuple[int, int]:
         """One or none."""

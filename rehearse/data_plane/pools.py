@@ -41,6 +41,10 @@ class Pool(Protocol):
         """Take no more calls from now on; environments end with the calls they have."""
         ...
 
+    def wait(self) -> None:
+        """Until what was retired has ended by itself."""
+        ...
+
     def close(self) -> None:
         """End everything now."""
         ...
@@ -77,7 +81,7 @@ class Drops:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._threads: set[threading.Thread] = set()
+        self._ending: dict[threading.Thread, Environment] = {}
 
     def drop(self, environment: Environment, seconds: float = 0.0) -> None:
         """End one; it is asked to for so many seconds."""
@@ -85,16 +89,18 @@ class Drops:
         def run() -> None:
             environment.stop(seconds)
             with self._lock:
-                self._threads.discard(threading.current_thread())
+                del self._ending[threading.current_thread()]
 
         thread = threading.Thread(target=run, name="drop")
         with self._lock:
-            self._threads.add(thread)
+            self._ending[thread] = environment
             thread.start()
 
-    def wait(self) -> None:
-        """Until all have ended."""
+    def wait(self, now: bool) -> None:
+        """Until all have ended; now, or in the time that they were given."""
         with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
+            ending = dict(self._ending)
+        for thread, environment in ending.items():
+            if now:
+                environment.stop()
             thread.join()

@@ -44,6 +44,9 @@ class Runtime:
         match = PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
             return invalid("The rehearsal has InvokeEndpoint only, no stream, no queue.")
+        length = request.environ.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal():
+            return invalid(f"Content-Length {length} is no number of bytes.")
         # All of it, so that a client that is refused has not still to write.
         body = request.get_data(cache=False)
         account, region = self._signer(request)
@@ -61,7 +64,10 @@ class Runtime:
         headers = {"x-Amzn-Invoked-Production-Variant": variant}
         if reply.custom_attributes:
             headers[PREFIX + "Custom-Attributes"] = reply.custom_attributes
-        return Response(reply.body, 200, headers, content_type=reply.content_type or None)
+        response = Response(reply.body, 200, headers, content_type=reply.content_type or None)
+        if not reply.content_type:
+            del response.headers["Content-Type"]  # werkzeug makes one up
+        return response
 
     def _signer(self, request: Request) -> tuple[str, str]:
         """Account and region of a signature, which is not checked; ours where there is none."""

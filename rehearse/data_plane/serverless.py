@@ -26,7 +26,7 @@ class ServerlessPool:
         self._lock = threading.Condition()
         self._stock = Stock()
         self._busy = 0
-        self._starting = 0
+        self._starting = 0  # counted before a start begins: close() waits for all of them
         self._warming = 0  # of those, the ones that become provisioned
         self._retired = False
         self._closing = threading.Event()
@@ -78,7 +78,6 @@ class ServerlessPool:
             self._busy += 1
             concurrency, provisioned = self._busy, self.spec.provisioned
             slot = self._stock.take()
-            # With the same lock: close() waits for all that will be started.
             self._starting += slot is None
         cold = slot is None
         try:
@@ -113,6 +112,9 @@ class ServerlessPool:
             self._retired = True
             self._stock.drop_idle()
 
+    def wait(self) -> None:
+        """Nothing: environments have no time to end by themselves."""
+
     def close(self) -> None:
         """End everything now, and wait until it has ended."""
         self._closing.set()
@@ -121,7 +123,7 @@ class ServerlessPool:
             for slot in list(self._stock.all):
                 self._stock.drop(slot)
             self._lock.wait_for(lambda: not self._starting)
-        self._stock.drops.wait()
+        self._stock.drops.wait(now=True)
 
     def sizes(self) -> tuple[int, int]:
         """How many environments there are, and how many of them are idle."""
@@ -140,8 +142,7 @@ class ServerlessPool:
         try:
             slot = self._starter.start(self._closing)
             with self._lock:
-                # Perhaps fewer are wanted by now.
-                there = len(self._stock.provisioned())
+                there = len(self._stock.provisioned())  # perhaps fewer are wanted by now
                 slot.provisioned = provisioned and there < self.spec.provisioned
                 self._stock.all.add(slot)
                 if self._closing.is_set():
@@ -155,8 +156,7 @@ class ServerlessPool:
     def _warm(self, wait: bool) -> None:
         """Start the provisioned environments that are missing, all at once."""
         with self._lock:
-            if wait:  # for those that a sweep has begun
-                self._lock.wait_for(lambda: not self._warming)
+            self._lock.wait_for(lambda: not (wait and self._warming))  # those of a sweep
             there = len(self._stock.provisioned()) + self._warming
             missing = 0 if self._retired else max(self.spec.provisioned - there, 0)
             self._warming += missing

@@ -16,6 +16,8 @@ class Stock:
 
     def take(self) -> Slot | None:
         """A provisioned one if there is, else the last used, so that others can be dropped."""
+        for slot in [each for each in self.idle if not each.environment.alive()]:
+            self.drop(slot)
         best = max(self.idle, key=lambda slot: (slot.provisioned, slot.used), default=None)
         if best is not None:
             self.idle.remove(best)

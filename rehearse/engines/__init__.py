@@ -37,7 +37,10 @@ class Environment(Protocol):
         ...
 
     def stop(self, seconds: float = 0.0) -> None:
-        """End it: SIGTERM, and SIGKILL after so many seconds. Doing so twice does no harm."""
+        """End it: SIGTERM, and SIGKILL after so many seconds.
+
+        Doing so twice does no harm; doing so without seconds ends the time of another's.
+        """
         ...
 
 

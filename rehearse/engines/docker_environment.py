@@ -34,6 +34,7 @@ class DockerEnvironment:
         self._output = output
         self._ended = threading.Event()
         self._lock = threading.Lock()
+        self._now = threading.Event()
         self._stopped = False
         self._reader = threading.Thread(target=self._read, args=(log,), name="log", daemon=True)
         self._reader.start()
@@ -90,12 +91,17 @@ class DockerEnvironment:
         """End and remove it."""
         from docker.errors import DockerException
 
+        if not seconds:
+            self._now.set()
         with self._lock, contextlib.suppress(DockerException, OSError):
             if self._stopped:
                 return
             self._stopped = True
             if seconds and self.alive():
-                self.container.stop(timeout=int(seconds))
+                self.container.kill("SIGTERM")
+            deadline = time.monotonic() + seconds
+            while self.alive() and time.monotonic() < deadline and not self._now.wait(POLL_SECONDS):
+                pass
             # Somebody else may have removed it.
             self.container.remove(force=True, v=True)
         self._reader.join(READER_SECONDS)

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 from rehearse.data_plane.model import Container
@@ -24,6 +25,7 @@ from rehearse.engines.lines import Lines
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "HOME", "TMPDIR")
 READER_SECONDS = 5.0
 CHUNK = 64 * 1024
+POLL_SECONDS = 0.02
 
 
 class ProcessEngine:
@@ -97,6 +99,7 @@ class ProcessEnvironment:
         self.port = hold.getsockname()[1]
         self._http = Http(self.port)
         self._lock = threading.Lock()
+        self._now = threading.Event()
         self._stopped = False
         self._reader = threading.Thread(target=self._read, name="log", daemon=True)
         self._reader.start()
@@ -128,14 +131,17 @@ class ProcessEnvironment:
 
     def stop(self, seconds: float = 0.0) -> None:
         """End the whole group."""
+        if not seconds:
+            self._now.set()
         with self._lock:
             if self._stopped:  # by now its number may be another's
                 return
             self._stopped = True
             if seconds and self.alive():
                 self.process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.process.wait(seconds)
+            deadline = time.monotonic() + seconds
+            while self.alive() and time.monotonic() < deadline and not self._now.wait(POLL_SECONDS):
+                pass
             # Those below may live on when the first has ended.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)

@@ -41,7 +41,9 @@ class Prices:
                 raise UnknownRegion(
                     f"{path} has no {region}; it knows {', '.join(found) or 'none'}"
                 )
-            return cls(region=region, dated=dated, **found[region])
+            prices = cls(region=region, dated=dated, **found[region])
+            sum([*found[region].pop("instance_hour", {}).values(), *found[region].values()])
+            return prices
         except (OSError, ValueError) as error:
             raise PricesError(f"{path} cannot be read: {error}") from error
         except KeyError as error:

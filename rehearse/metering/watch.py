@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from moto.cloudwatch import models
 from moto.cloudwatch.models import cloudwatch_backends
@@ -23,6 +24,7 @@ from rehearse.metering import emf
 NAMESPACE = "AWS/SageMaker"
 CONTAINER_NAMESPACE = "/aws/sagemaker/Endpoints"
 TRANSFORM_GROUP = "/aws/sagemaker/TransformJobs"
+FILTER: Any = models.MetricDatumBase.filter
 # moto's records are not made for several threads.
 LOCK = threading.Lock()
 
@@ -88,9 +90,11 @@ def install() -> None:
     """Let ListMetrics name a metric once.
 
     moto 5.2.5 compares every dimension of one metric with every one of another, so two metrics of
-    two dimensions are never the same to it.
+    two dimensions are never the same to it, nor are two of none.
     """
     models.are_dimensions_same = same_dimensions
+    base: Any = models.MetricDatumBase
+    base.filter = unlisted
 
 
 def same_dimensions(
@@ -98,6 +102,17 @@ def same_dimensions(
 ) -> bool:
     """Do two metrics have the same dimensions, in whatever order?"""
     return sorted(map(_pair, metric_dimensions)) == sorted(map(_pair, dimensions))
+
+
+def unlisted(metric: Any, *asked: Any, **named: Any) -> bool:
+    """Is a metric one of those that are asked for, and not yet among those that are present?"""
+    present = named.get("already_present_metrics") or ()
+    if not metric.dimensions and any(
+        not each.dimensions and (each.namespace, each.name) == (metric.namespace, metric.name)
+        for each in present
+    ):
+        return False
+    return bool(FILTER(metric, *asked, **named))
 
 
 def _pair(dimension: models.Dimension) -> tuple[str, str]:

@@ -7,7 +7,8 @@
     {"do": "exit"}, {"do": "cut"}, {"do": "drip"}, {"do": "fall_silent", "seconds": 1},
      {"do": "allocate"}, {"do": "reach"}
 
-VERSION is told; PING is what pings are answered with, "exit" ends at once, "never" never listens.
+VERSION is told; STUBBORN takes no notice of SIGTERM; PING is what pings are answered with, "exit"
+ends at once, "never" never listens.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ def main() -> None:
     server = ThreadingHTTPServer(("0.0.0.0", port), Handler)
     server.daemon_threads = True
     print("listening", flush=True)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    ends = {} if os.environ.get("STUBBORN") else {signal.SIGTERM: lambda *_: os._exit(0)}
+    signal.signal(signal.SIGTERM, ends.get(signal.SIGTERM, signal.SIG_IGN))
     server.serve_forever()
 
 

@@ -124,6 +124,16 @@ def test_another_number_of_instances_changes_nothing_here(make: Make) -> None:
     assert rig.tell()["pid"] == first
 
 
+def test_the_time_that_a_container_has_to_leave_ends_with_the_rehearsal(make: Make) -> None:
+    rig = make(spec=LARGE, environment={"STUBBORN": "yes"})
+    rig.tell()
+    drained = rig.threads.submit(rig.fleet.drain)
+    eventually(lambda: rig.fleet.sizes() == (0, 0))
+    assert not drained.done()
+    rig.fleet.close()
+    drained.result(5)
+
+
 def test_a_start_that_is_under_way_when_all_ends_leaves_nothing(make: Make) -> None:
     rig = make(spec=LARGE, start=False, environment={"PING": "503"})
     starting = rig.threads.submit(rig.fleet.start)

@@ -10,12 +10,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.rehearse.desk import Rehearsal, rehearsing
+from tests.conftest import BUNDLED
+from tests.rehearse.desk import Rehearsal, archive, rehearsing
 
 REHEARSE = [sys.executable, "-m", "rehearse"]
 
@@ -63,6 +66,49 @@ def test_no_engine_is_one_line() -> None:
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert "--engine process" in err
+
+
+def test_a_region_that_is_not_there_is_one_line() -> None:
+    for region in ("xx-nowhere-1", "us east 1", ""):
+        code, out, err = run("up", "--engine", "process", "--port", "0", "--region", region)
+        assert (code, out) == (2, "")
+        assert err.splitlines() == [
+            f"rehearse: there is no region {region!r} with SageMaker; try --region us-east-1"
+        ]
+
+
+def test_a_bill_of_somebody_else_is_one_line() -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"services": {}}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever).start()
+        for more in ((), ("--json",)):
+            code, out, err = run("bill", "--port", str(server.server_port), *more)
+            assert (code, out) == (2, "")
+            assert "no rehearsal answers" in err
+        server.shutdown()
+
+
+def test_the_profile_and_the_proxy_of_the_user_are_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with rehearsing() as desk:
+        with monkeypatch.context() as ours:
+            for name in ("http_proxy", "HTTP_PROXY", "AWS_PROFILE"):
+                ours.delenv(name)
+            url = desk.put("model.tar.gz", archive(BUNDLED))
+            desk.endpoint(desk.config(desk.model(ModelDataUrl=url)))
+        code, out, _ = run("bill", "--port", desk.url.rsplit(":", 1)[1])
+        assert (code, "endpoint-" in out) == (0, True)
 
 
 def test_a_bill_without_a_rehearsal_is_one_line() -> None:

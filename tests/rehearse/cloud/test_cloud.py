@@ -99,6 +99,10 @@ def test_a_metric_is_listed_once(desk: Rehearsal, endpoint: str) -> None:
         Dimensions=[{"Name": "EndpointName", "Value": endpoint}],
     )
     assert len(found["Metrics"]) == 1
+    # The container's own, which have no dimensions where it is not told its endpoint.
+    given = {"Namespace": "ServerlessSentiment", "MetricName": "QueueTime"}
+    metrics = desk.client("cloudwatch").list_metrics(**given)["Metrics"]
+    assert len([each for each in metrics if not each["Dimensions"]]) == 1
 
 
 def test_the_container_log_is_in_its_group(desk: Rehearsal, endpoint: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,44 @@ def test_a_serverless_endpoint_has_one_variant_and_no_instance(desk: Rehearsal, 
                 EndpointConfigName="excluded",
                 ProductionVariants=[{**variant, "VariantName": "a", "ModelName": name}],
             )
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"{", "is no JSON"),
+        (b"{}", 'Missing required parameter in input: "EndpointConfigName"'),
+        (
+            json.dumps(
+                {
+                    "EndpointConfigName": "c",
+                    "ProductionVariants": [
+                        {"VariantName": "a", "ModelName": "m", "ServerlessConfig": {}}
+                    ],
+                }
+            ).encode(),
+            'parameter in ProductionVariants[0].ServerlessConfig: "MaxConcurrency"',
+        ),
+        (b'{"EndpointConfigName": "c", "ProductionVariants": []}', "valid min length: 1"),
+    ],
+)
+def test_what_the_service_model_does_not_have_is_told(
+    desk: Rehearsal, body: bytes, says: str
+) -> None:
+    """Of clients that do not check it themselves."""
+    with closing(HTTPConnection(desk.url.removeprefix("http://"))) as connection:
+        target = {"X-Amz-Target": "SageMaker.CreateEndpointConfig"}
+        signed = "AWS4-HMAC-SHA256 Credential=KEY/20300101/us-east-1/sagemaker/aws4_request"
+        connection.request(
+            "POST",
+            "/",
+            body,
+            {**target, "Authorization": signed, "Content-Type": "application/x-amz-json-1.1"},
+        )
+        with connection.getresponse() as answer:
+            found = json.loads(answer.read())
+            assert (answer.status, found["__type"]) == (400, "ValidationException")
+        assert says in found["Message"]
 
 
 def test_what_is_not_there_is_named_by_its_arn(desk: Rehearsal, model: str) -> None:

@@ -213,6 +213,47 @@ def test_a_template_may_give_numbers_and_leave_things_out(desk: Rehearsal) -> No
     desk.client("cloudformation").delete_stack(StackName=name)
 
 
+def test_an_update_that_fails_leaves_the_stack_as_it_was(desk: Rehearsal) -> None:
+    client, name = desk.client("cloudformation"), create(desk, TEMPLATE)
+    endpoint = f"{name}-endpoint"
+
+    def update(memory: str, image: str = IMAGE) -> dict[str, Any]:
+        template = copy.deepcopy(TEMPLATE)
+        template["Resources"]["Model"]["Properties"]["Containers"][0] |= {
+            "Image": image,
+            "Environment": {"MODEL_LOAD": "never" if image == "broken" else "background"},
+        }
+        client.update_stack(
+            StackName=name,
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": "Memory", "ParameterValue": memory}],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        return stack(desk, name)
+
+    before = stack(desk, name)["Outputs"]
+    for memory, image, reason in (
+        ("1000", IMAGE, "enum value set"),
+        ("2048", "broken", "did not pass the ping health check"),
+    ):
+        found = update(memory, image)
+        assert found["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+        assert reason in found["StackStatusReason"]
+        assert found["Outputs"] == before
+        assert desk.invoke(endpoint)["Body"].read()
+        serving = desk.client("sagemaker").describe_endpoint(EndpointName=endpoint)
+        config = desk.client("sagemaker").describe_endpoint_config(
+            EndpointConfigName=serving["EndpointConfigName"]
+        )
+        assert config["ProductionVariants"][0]["ServerlessConfig"]["MemorySizeInMB"] == 1024
+    found = update("2048")
+    assert (found["StackStatus"], found.get("StackStatusReason")) == ("UPDATE_COMPLETE", None)
+    assert desk.invoke(endpoint)["Body"].read()
+    client.delete_stack(StackName=name)
+    for kind in ("list_models", "list_endpoint_configs"):
+        assert name not in str(getattr(desk.client("sagemaker"), kind)())
+
+
 def test_an_arn_where_a_name_is_wanted_fails_as_on_aws(desk: Rehearsal) -> None:
     """Ref of these resources is an ARN."""
     wrong = copy.deepcopy(TEMPLATE)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +15,11 @@ from botocore.exceptions import ClientError
 from rehearse.batch import splitting
 from rehearse.batch.plan import Plan
 from rehearse.batch.splitting import MEGABYTE, SplitError
+from rehearse.batch.transform import Job, Stopped
+from rehearse.data_plane.lifetime import Lifetime
+from rehearse.data_plane.model import Container
 from tests.rehearse.desk import LOVE, Rehearsal, eventually
+from tests.rehearse.rig import scripted_engine
 
 LINES = b'{"a": "\xe2\x80\xa8"}\n\n{"b": 2}\r\n{"c": 3}'
 
@@ -177,3 +184,47 @@ def test_a_job_can_be_stopped_and_names_are_taken_once(desk: Rehearsal, model: s
             TransformOutput={"S3OutputPath": "s3://models/out"},
             TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
         )
+
+
+@pytest.mark.parametrize(
+    ("changes", "body", "says"),
+    [
+        ({"S3DataType": "ManifestFile"}, b"[]", "is not a manifest"),
+        ({"S3DataType": "ManifestFile"}, b'[{"prefix": "s3://models/no/"}, "a"]', "NoSuchKey"),
+        ({}, b"plain", "is not gzip"),
+    ],
+)
+def test_input_that_cannot_be_read_is_in_the_data_log(
+    desk: Rehearsal, model: str, changes: dict[str, str], body: bytes, says: str
+) -> None:
+    uri = desk.put(f"{desk.name('unreadable')}/a", body)
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri, **changes}}
+    job = ended(
+        desk,
+        transform(desk, model, uri, input={"DataSource": source, "CompressionType": "Gzip"}),
+    )
+    assert job["FailureReason"].startswith("ClientError")
+    stream = f"{job['TransformJobName']}/data-log"
+    logs = desk.client("logs").get_log_events(
+        logGroupName="/aws/sagemaker/TransformJobs", logStreamName=stream
+    )
+    assert says in logs["events"][0]["message"]
+
+
+def test_a_job_that_hangs_can_be_stopped(desk: Rehearsal, tmp_path: Path) -> None:
+    uri = desk.put("hang/a", json.dumps({"do": "hold", "until": str(tmp_path / "never")}).encode())
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}
+    asked = {
+        "TransformInput": {"DataSource": source},
+        "TransformOutput": {"S3OutputPath": "s3://models/out"},
+    }
+    lines: list[str] = []
+    stopping, lifetime, engine = threading.Event(), Lifetime(), scripted_engine()
+    container = Container("any", None, {})
+    job = Job(asked, container, desk.client("s3"), engine, lines.append, stopping, lifetime.closing)
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(job.run)
+        assert eventually(lambda: "holding" in lines)
+        stopping.set()
+        assert isinstance(running.exception(30), Stopped)
+    lifetime.close()
