@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from moto.cloudformation import models, parsing
@@ -21,7 +23,7 @@ REPLACED = ("AWS::SageMaker::Model", "AWS::SageMaker::EndpointConfig")
 ORDER = (*REPLACED, "AWS::SageMaker::Endpoint")
 
 # One stack at a time.
-UPDATING = threading.Lock()
+UPDATING = threading.RLock()
 CREATE = models.Stack.create_resources
 UPDATE = models.Stack.update
 DIFF = parsing.ResourceMap.build_resource_diff
@@ -43,42 +45,44 @@ class Formation(models.CloudFormationBackend):
             super().execute_change_set(change_set_name, stack_name)
             return
         stack = self.stacks[change.stack_id]
-        try:
-            super().execute_change_set(change_set_name, stack_name)
-        except Exception as error:  # whatever it is, the stack has failed and says why
-            change.execution_status = "EXECUTE_FAILED"
-            _failed(stack, change.change_set_type, error)
-        else:
+        execute = partial(super().execute_change_set, change_set_name, stack_name)
+        if _attempt(stack, change.change_set_type, execute):
             stack._parse_template()
             stack.output_map = stack._create_output_map()
+        else:
+            change.execution_status = "EXECUTE_FAILED"
 
 
 def create_resources(stack: models.Stack) -> None:
     """CreateStack does not fail, the stack does."""
-    try:
-        CREATE(stack)
-    except Exception as error:  # the same
-        _failed(stack, "CREATE", error)
+    _attempt(stack, "CREATE", partial(CREATE, stack))
 
 
 def update(stack: models.Stack, *given: Any, **named: Any) -> None:
     """UpdateStack does not fail, the stack does."""
+    _attempt(stack, "UPDATE", partial(UPDATE, stack, *given, **named))
+
+
+def _attempt(stack: models.Stack, verb: str, work: Callable[[], None]) -> bool:
+    """Whether it has succeeded; where an update has not, the stack is what it was."""
     template, before = stack.template, dict(vars(stack.resource_map))
     before["_parsed_resources"] = dict(before["_parsed_resources"])
     with UPDATING:
         changes.begin()
         try:
-            UPDATE(stack, *given, **named)
-        except (Exception, changes.Failed) as error:  # the same
-            changes.undo()
-            stack.template = template
-            stack._parse_template()
-            vars(stack.resource_map).update(before)
-            stack.output_map = stack._create_output_map()
-            _failed(stack, "UPDATE", error)
-        else:
-            changes.finish()
-            stack.stack_status_reason = None  # type: ignore[attr-defined]  # as below
+            work()
+        except (Exception, changes.Failed) as error:  # whatever it is, the stack says why
+            if verb == "UPDATE":
+                changes.undo()
+                stack.template = template
+                stack._parse_template()
+                vars(stack.resource_map).update(before)
+                stack.output_map = stack._create_output_map()
+            _failed(stack, verb, error)
+            return False
+        changes.finish()
+        stack.stack_status_reason = None  # type: ignore[attr-defined]  # as below
+        return True
 
 
 def _failed(stack: models.Stack, verb: str, error: BaseException) -> None:
