@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from benchmarks import client, texts
 from rehearse.data_plane.fleet import Fleet
 from rehearse.data_plane.limits import Limits
-from rehearse.data_plane.model import Call, Container, Observation, Serverless
 from rehearse.engines.docker_engine import DockerEngine
 from rehearse.engines.docker_environment import DockerEnvironment
 from rehearse.engines.process_engine import ProcessEngine, ProcessEnvironment
+from rehearse.model import Call, Container, Observation, Serverless
 
 if TYPE_CHECKING:
     from rehearse.engines import Engine

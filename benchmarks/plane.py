@@ -21,8 +21,8 @@ from benchmarks import containers, desk, machine, plane_faults, plane_page, plan
 from benchmarks.client import Client
 from benchmarks.plane_page import Burst, Found, Overhead
 from benchmarks.subjects import DEFAULT_MODEL
-from rehearse.data_plane.model import Serverless, Throttled
 from rehearse.engines import EngineError
+from rehearse.model import Serverless, Throttled
 
 PAGE = Path(__file__).with_name("REHEARSE.md")
 MEMORY_MB = 1024

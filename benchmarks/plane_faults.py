@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from benchmarks import desk
 from benchmarks.plane_page import Faults
 from rehearse.data_plane.limits import Limits
-from rehearse.data_plane.model import ModelFailed, PlaneError, Serverless
 from rehearse.engines.docker_engine import DockerEngine
+from rehearse.model import ModelFailed, PlaneError, Serverless
 
 # The platform waits 60 seconds for a container that hangs; a fault need not take that long here.
 HUNG_SECONDS = 5.0

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from rehearse.data_plane.fleet import Fleet
 from rehearse.data_plane.hosting import Hosting
 from rehearse.data_plane.limits import IDLE_SECONDS
-from rehearse.data_plane.model import Observation, Variant
 from rehearse.engines import Engine
 from rehearse.errors import CloudError
 from rehearse.metering.bill import Bill
+from rehearse.model import Observation, Variant
 
 __all__ = ["Cloud", "CloudError", "Options"]
 
@@ -67,7 +67,7 @@ class Cloud:
         """Serve from here on, in threads of this process."""
         from werkzeug.serving import make_server
 
-        from rehearse.control_plane import actions
+        from rehearse import actions
         from rehearse.data_plane.runtime import Runtime
         from rehearse.front import Front, Handler
         from rehearse.metering import watch

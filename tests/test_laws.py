@@ -17,6 +17,15 @@ ROOMS = {
     "rehearse": {"rehearse"},
     "deploy": {"deploy"},
 }
+# Within rehearse/: which packages one may import, besides itself.
+LAYERS = {
+    "engines": set[str](),
+    "data_plane": {"engines"},
+    "metering": {"engines"},
+    "control_plane": {"data_plane"},
+    "batch": {"engines", "data_plane", "control_plane"},
+    "cloudformation": {"data_plane"},
+}
 HEAVY = {"torch", "transformers", "onnxruntime", "onnx", "sklearn"}
 SERVING = [
     path for room in ("serve", "model_handler") for path in sorted((ROOT / room).rglob("*.py"))
@@ -40,6 +49,16 @@ def test_a_room_imports_only_the_rooms_it_may(room: str) -> None:
     for path in (ROOT / room).rglob("*.py"):
         found = imports(ast.parse(path.read_text())) & others
         assert found <= ROOMS[room], path
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_of_the_rehearsal_imports_only_those_below(layer: str) -> None:
+    for path in (ROOT / "rehearse" / layer).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rehearse"):
+                _, _, below = f"{node.module}.".partition(".")
+                names = {below.split(".")[0]} if below else {each.name for each in node.names}
+                assert names & set(LAYERS) <= LAYERS[layer] | {layer}, path
 
 
 @pytest.mark.parametrize("path", SERVING, ids=lambda path: path.stem)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from rehearse.control_plane import artifacts
+from rehearse.data_plane import artifacts
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform-errors.html: "Bad HTTP status
 # returned from endpoint" is in the data log; the reason of a job is no more than this.

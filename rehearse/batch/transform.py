@@ -16,11 +16,11 @@ from typing import Any
 from rehearse.batch import inputs, splitting
 from rehearse.batch.inputs import TransformError
 from rehearse.batch.plan import Plan, advice
-from rehearse.control_plane import artifacts
+from rehearse.data_plane import artifacts
 from rehearse.data_plane.limits import Limits
-from rehearse.data_plane.model import Container, NotReady, Unavailable
 from rehearse.data_plane.starting import Starter
 from rehearse.engines import Engine, Environment
+from rehearse.model import Container, NotReady, Unavailable
 
 # Of the platform, where the job says nothing.
 SECONDS = 600

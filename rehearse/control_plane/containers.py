@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from moto.sagemaker.exceptions import ValidationError
 
-from rehearse.control_plane import artifacts
+from rehearse.data_plane import artifacts
 from rehearse.data_plane.lifetime import Lifetime
-from rehearse.data_plane.model import Container, Instance, Serverless, Variant
+from rehearse.model import Container, Instance, Serverless, Variant
 
 if TYPE_CHECKING:
     from moto.sagemaker.models import SageMakerModelBackend

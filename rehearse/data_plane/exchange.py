@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rehearse.data_plane.model import Call, ModelFailed, Oversize, Reply
 from rehearse.engines import Environment
+from rehearse.model import Call, ModelFailed, Oversize, Reply
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 # Message and OriginalMessage, status 0 for no answer. The first was seen on a serverless endpoint:
@@ -118,3 +119,8 @@ def reply(answer: Answer, cold: bool, billed_ms: int) -> Reply:
         cold=cold,
         billed_ms=billed_ms,
     )
+
+
+def billed(seconds: float, setup_ms: float = 0.0) -> int:
+    """Milliseconds of a call, begun ones in full: https://aws.amazon.com/sagemaker/pricing/"""
+    return max(math.ceil(seconds * 1e3 + setup_ms), 1)

@@ -15,7 +15,11 @@ from collections.abc import Callable
 from rehearse.data_plane import exchange
 from rehearse.data_plane.instances import InstancePool
 from rehearse.data_plane.limits import IDLE_SECONDS, Limits
-from rehearse.data_plane.model import (
+from rehearse.data_plane.pools import Pool, Retired, UnderWay
+from rehearse.data_plane.serverless import ServerlessPool
+from rehearse.data_plane.starting import Lease, Starter
+from rehearse.engines import Engine, EngineError
+from rehearse.model import (
     Call,
     Container,
     Instance,
@@ -26,11 +30,6 @@ from rehearse.data_plane.model import (
     Throttled,
     Unavailable,
 )
-from rehearse.data_plane.pools import Pool, Retired, UnderWay
-from rehearse.data_plane.serverless import ServerlessPool
-from rehearse.data_plane.starting import Lease, Starter
-from rehearse.engines import Engine, EngineError
-from rehearse.metering.ledger import billed
 
 
 class Fleet:
@@ -91,7 +90,9 @@ class Fleet:
                 done = done or self._clock()
                 self._pool.give_back(lease, answer.lost)
             setup_ms = lease.slot.setup_ms if lease.cold else 0.0
-            billed_ms = billed(done - sent, setup_ms if self._limits.setup_is_billed else 0.0)
+            billed_ms = exchange.billed(
+                done - sent, setup_ms if self._limits.setup_is_billed else 0.0
+            )
             self._observe(
                 Observation(
                     billed_ms=billed_ms,

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from rehearse.control_plane import artifacts
+from rehearse.data_plane import artifacts
 from rehearse.data_plane.fleet import Fleet
 from rehearse.data_plane.lifetime import Lifetime
-from rehearse.data_plane.model import Call, Reply, Variant
 from rehearse.data_plane.pools import Retired
+from rehearse.model import Call, Reply, Variant
 
 # By name of the variant.
 Fleets = Mapping[str, Fleet]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from rehearse.data_plane.model import Instance, Serverless, Unavailable
 from rehearse.data_plane.pools import Drops, Retired
 from rehearse.data_plane.starting import Lease, Slot, Starter
+from rehearse.model import Instance, Serverless, Unavailable
 
 RETRY_SECONDS = 1.0
 # So many pings in a row without a 200, and the container is started again; undocumented.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rehearse.control_plane import artifacts
+from rehearse.data_plane import artifacts
 
 
 class Lifetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rehearse.data_plane.model import Instance, Serverless
+from rehearse.model import Instance, Serverless
 
 # Of a serverless environment without calls. Undocumented; users saw seconds to five minutes:
 # https://github.com/aws/sagemaker-python-sdk/issues/3446

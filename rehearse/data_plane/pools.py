@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
-from rehearse.data_plane.model import Instance, Serverless
 from rehearse.data_plane.starting import Lease
 from rehearse.engines import Environment
+from rehearse.model import Instance, Serverless
 
 
 class Retired(Exception):

@@ -12,7 +12,7 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from rehearse.data_plane.model import ModelFailed, NotReady, Oversize, Throttled, Unavailable
+from rehearse.model import ModelFailed, NotReady, Oversize, Throttled, Unavailable
 
 
 def nowhere(arn: str, target: str | None) -> Response:

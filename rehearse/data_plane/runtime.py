@@ -16,8 +16,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from rehearse.data_plane.hosting import Hosting
-from rehearse.data_plane.model import Call
 from rehearse.data_plane.refusals import invalid, nowhere, refusal
+from rehearse.model import Call
 
 PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 PREFIX = "X-Amzn-SageMaker-"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from rehearse.data_plane.model import Instance, PlaneError, Serverless, Throttled
 from rehearse.data_plane.pools import Retired
 from rehearse.data_plane.starting import Lease, Slot, Starter
 from rehearse.data_plane.stock import Stock
 from rehearse.engines import EngineError
+from rehearse.model import Instance, PlaneError, Serverless, Throttled
 
 
 class ServerlessPool:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rehearse.data_plane.limits import Limits
-from rehearse.data_plane.model import Container, NotReady, Unavailable
 from rehearse.engines import Engine, Environment
+from rehearse.model import Container, NotReady, Unavailable
 
 # https://github.com/aws/amazon-sagemaker-examples/issues/210
 PING = (

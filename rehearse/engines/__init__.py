@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from rehearse.data_plane.model import Container
+from rehearse.model import Container
 
 # Status, headers (whatever their case) and body.
 Answer = tuple[int, Mapping[str, str], bytes]

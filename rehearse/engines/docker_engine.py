@@ -10,9 +10,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rehearse.data_plane.model import Container
 from rehearse.engines import EngineError
 from rehearse.engines.docker_environment import PORT, DockerEnvironment, close
+from rehearse.model import Container
 
 if TYPE_CHECKING:
     from docker.models.containers import Container as Running

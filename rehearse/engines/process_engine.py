@@ -16,10 +16,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from rehearse.data_plane.model import Container
 from rehearse.engines import Answer, EngineError
 from rehearse.engines.http import Http
 from rehearse.engines.lines import Lines
+from rehearse.model import Container
 
 # What a program needs to start at all. All else it gets from CreateModel, as a container does.
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "HOME", "TMPDIR")

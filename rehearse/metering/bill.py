@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rehearse.data_plane.model import Instance, Observation, Serverless, Variant
 from rehearse.errors import CloudError
 from rehearse.metering.ledger import Account, Charge, Ledger
 from rehearse.metering.prices import PRICES, Prices, PricesError, UnknownRegion
+from rehearse.model import Instance, Observation, Serverless, Variant
 
 # The prices of this region stand for regions of which none are known.
 REFERENCE = "us-east-1"

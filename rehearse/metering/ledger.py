@@ -6,25 +6,19 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rehearse.data_plane.model import Instance, Observation, Serverless
 from rehearse.metering.prices import Prices
+from rehearse.model import Instance, Observation, Serverless
 
 MB_PER_GB = 1024
 BYTES_PER_GB = 1024**3
 # So many calls are remembered one by one.
 CHARGES = 10_000
-
-
-def billed(seconds: float, setup_ms: float = 0.0) -> int:
-    """Milliseconds of a call, begun ones in full."""
-    return max(math.ceil(seconds * 1e3 + setup_ms), 1)
 
 
 @dataclass

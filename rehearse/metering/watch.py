@@ -17,9 +17,9 @@ from moto.cloudwatch import models
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.logs.models import logs_backends
 
-from rehearse.data_plane.model import Instance, Observation, Serverless
 from rehearse.engines.lines import LONGEST
 from rehearse.metering import emf
+from rehearse.model import Instance, Observation, Serverless
 
 NAMESPACE = "AWS/SageMaker"
 CONTAINER_NAMESPACE = "/aws/sagemaker/Endpoints"

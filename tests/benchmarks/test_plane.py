@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import desk, plane, plane_faults, plane_page
 from benchmarks.plane_page import Burst, Faults, Found, Overhead
-from rehearse.data_plane.model import Serverless
+from rehearse.model import Serverless
 from tests.conftest import BUNDLED
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from rehearse.data_plane.fleet import Fleet
 from rehearse.data_plane.limits import Limits
-from rehearse.data_plane.model import Call, Container, Instance, Observation, Reply, Serverless
 from rehearse.engines import Engine
 from rehearse.engines.process_engine import ProcessEngine
+from rehearse.model import Call, Container, Instance, Observation, Reply, Serverless
 
 SCRIPT = Path(__file__).with_name("scripted.py")
 SMALL = Serverless(1024, 4)

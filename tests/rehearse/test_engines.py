@@ -20,7 +20,11 @@ import psutil
 import pytest
 
 from rehearse.data_plane.fleet import Fleet
-from rehearse.data_plane.model import (
+from rehearse.engines import Engine, EngineError, Environment
+from rehearse.engines.docker_engine import DockerEngine
+from rehearse.engines.lines import Lines
+from rehearse.engines.process_engine import ProcessEngine
+from rehearse.model import (
     Call,
     Container,
     ModelFailed,
@@ -28,10 +32,6 @@ from rehearse.data_plane.model import (
     Observation,
     Serverless,
 )
-from rehearse.engines import Engine, EngineError, Environment
-from rehearse.engines.docker_engine import DockerEngine
-from rehearse.engines.lines import Lines
-from rehearse.engines.process_engine import ProcessEngine
 from tests.conftest import BLOG, BUNDLED, lines
 from tests.contract.conftest import build
 from tests.rehearse.rig import SCRIPT, eventually

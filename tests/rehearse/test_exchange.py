@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from rehearse.data_plane.model import Call, ModelFailed, Oversize
+from rehearse.model import Call, ModelFailed, Oversize
 from tests.rehearse.conftest import Make
 from tests.rehearse.rig import CALM, told
 

@@ -10,7 +10,10 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from rehearse.data_plane.model import (
+from rehearse.data_plane.pools import Retired
+from rehearse.engines import EngineError
+from rehearse.engines.process_engine import ProcessEngine
+from rehearse.model import (
     ModelFailed,
     NotReady,
     PlaneError,
@@ -19,9 +22,6 @@ from rehearse.data_plane.model import (
     Throttled,
     Unavailable,
 )
-from rehearse.data_plane.pools import Retired
-from rehearse.engines import EngineError
-from rehearse.engines.process_engine import ProcessEngine
 from tests.rehearse.conftest import Make
 from tests.rehearse.rig import CALM, Rig, eventually, told
 

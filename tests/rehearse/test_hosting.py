@@ -14,8 +14,8 @@ import pytest
 
 from rehearse.data_plane.fleet import Fleet
 from rehearse.data_plane.hosting import Hosting
-from rehearse.data_plane.model import Call, Container, Instance, Serverless, Variant
 from rehearse.engines.process_engine import ProcessEngine
+from rehearse.model import Call, Container, Instance, Serverless, Variant
 from tests.rehearse.rig import SMALL, eventually, told
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/e"

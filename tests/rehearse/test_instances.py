@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from rehearse.data_plane.model import Instance, ModelFailed, NotReady, Oversize, Unavailable
+from rehearse.model import Instance, ModelFailed, NotReady, Oversize, Unavailable
 from tests.rehearse.conftest import Make
 from tests.rehearse.rig import CALM, Rig, eventually, told
 

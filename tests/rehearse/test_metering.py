@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rehearse.data_plane.model import Instance, Observation, Serverless
 from rehearse.metering.ledger import Account, Ledger
 from rehearse.metering.prices import PRICES, Prices, PricesError
+from rehearse.model import Instance, Observation, Serverless
 
 PLAIN = Serverless(3072, 5)
 WARM = Serverless(2048, 5, provisioned=2)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rehearse.control_plane import artifacts
-from rehearse.control_plane.artifacts import ArtifactError
+from rehearse.data_plane import artifacts
+from rehearse.data_plane.artifacts import ArtifactError
 
 
 def tar(*members: tuple[tarfile.TarInfo, bytes]) -> BytesIO:

@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from werkzeug.test import Client, TestResponse
 
 from rehearse.data_plane.hosting import Hosting
-from rehearse.data_plane.model import (
+from rehearse.data_plane.runtime import Runtime
+from rehearse.model import (
     Call,
     Container,
     ModelFailed,
@@ -26,7 +27,6 @@ from rehearse.data_plane.model import (
     Unavailable,
     Variant,
 )
-from rehearse.data_plane.runtime import Runtime
 from tests.rehearse.desk import LOVE, Rehearsal
 
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/e"

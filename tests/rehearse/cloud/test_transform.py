@@ -17,7 +17,7 @@ from rehearse.batch.plan import Plan
 from rehearse.batch.splitting import MEGABYTE, SplitError
 from rehearse.batch.transform import Job, Stopped
 from rehearse.data_plane.lifetime import Lifetime
-from rehearse.data_plane.model import Container
+from rehearse.model import Container
 from tests.rehearse.desk import LOVE, Rehearsal, eventually
 from tests.rehearse.rig import scripted_engine
 
