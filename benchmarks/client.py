@@ -25,7 +25,10 @@ class Client:
     Where it does not (gunicorn's sync worker closes each one), the next request connects anew.
     """
 
-    def __init__(self, port: int, seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(
+        self, port: int, seconds: float = ANSWER_SECONDS, path: str = "/invocations"
+    ) -> None:
+        self._path = path
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
         self.asked = 0.0  # time.perf_counter() just before the last request
 
@@ -33,7 +36,7 @@ class Client:
         """The predictions for a body of JSON Lines; raises AnswerError or OSError."""
         self.asked = time.perf_counter()
         try:
-            self._connection.request("POST", "/invocations", body, HEADERS)
+            self._connection.request("POST", self._path, body, HEADERS)
             response = self._connection.getresponse()
             answer = response.read()
         except http.client.HTTPException as error:

@@ -60,7 +60,7 @@ def measure(kind: str, options: argparse.Namespace) -> Found:
     try:
         say(f"{kind}: {options.pairs} pairs")
         pairs = overhead(place, options.pairs)
-        by_boto3 = whole(kind, options.image, options.pairs)
+        by_http, by_boto3 = whole(kind, options.image, options.pairs)
         say(f"{kind}: {options.runs} bursts")
         burst = bursts(place, options.runs)
         say(f"{kind}: throttling")
@@ -71,7 +71,7 @@ def measure(kind: str, options: argparse.Namespace) -> Found:
         left = len(place.alive())
     finally:
         place.close()
-    return Found(kind, place.limits, pairs, by_boto3, burst, throttled, faults, left)
+    return Found(kind, place.limits, pairs, by_http, by_boto3, burst, throttled, faults, left)
 
 
 def overhead(place: desk.Desk, pairs: int) -> Overhead:
@@ -84,10 +84,17 @@ def _direct(place: desk.Desk) -> Client:
     return Client(place.started[-1].port)
 
 
-def whole(kind: str, image: str, pairs: int) -> Overhead:
-    """Times of the same call by boto3 and past it: client, wire, metrics and logs included."""
-    with plane_wire.endpoint(kind, image, MEMORY_MB) as (client, direct):
-        return compared(lambda: plane_wire.invoke(client), lambda: direct.post(desk.BODY), pairs)
+def whole(kind: str, image: str, pairs: int) -> tuple[Overhead, Overhead]:
+    """InvokeEndpoint of a `rehearse up`, and past it: by HTTP, and by boto3."""
+    with plane_wire.endpoint(kind, image, MEMORY_MB) as (client, wire, direct):
+
+        def past() -> object:
+            return direct.post(desk.BODY)
+
+        return (
+            compared(lambda: wire.post(desk.BODY), past, pairs),
+            compared(lambda: plane_wire.invoke(client), past, pairs),
+        )
 
 
 def compared(one: Callable[[], object], other: Callable[[], object], pairs: int) -> Overhead:

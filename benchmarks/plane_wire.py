@@ -1,4 +1,4 @@
-"""A running `rehearse up` in, boto3's way to its container and the one past it out."""
+"""A running `rehearse up` in, the ways to its container out: by boto3, by HTTP, and past it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from benchmarks import desk
 from benchmarks.client import Client
@@ -16,12 +17,13 @@ from rehearse.engines.docker_engine import RUN_LABEL
 from rehearse.engines.docker_environment import PORT
 
 NAME = "plane"
+PATH = f"/endpoints/{NAME}/invocations"
 ROLE = "arn:aws:iam::123456789012:role/plane"
 
 
 @contextmanager
-def endpoint(engine: str, image: str, memory_mb: int) -> Iterator[tuple[Any, Client]]:
-    """A boto3 client of sagemaker-runtime, and one of the container that answers it."""
+def endpoint(engine: str, image: str, memory_mb: int) -> Iterator[tuple[Any, Client, Client]]:
+    """InvokeEndpoint with boto3, without it, and a client of the container that answers."""
     import boto3
 
     command = [sys.executable, "-m", "rehearse", "up", "--port", "0", "--json", "--engine", engine]
@@ -36,8 +38,11 @@ def endpoint(engine: str, image: str, memory_mb: int) -> Iterator[tuple[Any, Cli
             region_name=given["AWS_DEFAULT_REGION"],
         )
         deploy(session.client("sagemaker", endpoint_url=ready["url"]), image, memory_mb)
-        with closing(Client(_port(engine, process.pid))) as direct:
-            yield session.client("sagemaker-runtime", endpoint_url=ready["url"]), direct
+        with (
+            closing(Client(urlsplit(ready["url"]).port or 0, path=PATH)) as wire,
+            closing(Client(_port(engine, process.pid))) as direct,
+        ):
+            yield session.client("sagemaker-runtime", endpoint_url=ready["url"]), wire, direct
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
