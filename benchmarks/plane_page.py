@@ -81,8 +81,8 @@ def _engine(found: Found) -> list[str]:
         "",
         "What it cannot impose: " + "; ".join(found.limits) + ".",
         "",
-        f"**Overhead** of a call over the same call straight to its container, {found.overhead.pairs:,} "
-        "pairs by turns:",
+        "**Overhead** of a call over the same call straight to its container, "
+        f"{found.overhead.pairs:,} pairs by turns:",
         "",
         "| way | straight | through | more, p50 | more, p95 |",
         "|---|---|---|---|---|",
