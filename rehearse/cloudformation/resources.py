@@ -7,14 +7,16 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SageM
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
 from rehearse.cloudformation import changes, endpoints
 
+T = TypeVar("T")
 NUMBERS = ("MemorySizeInMB", "MaxConcurrency", "ProvisionedConcurrency")
 
 
@@ -61,44 +63,26 @@ def create_config(
 
 @changes.once
 def update_model(
-    original_resource: models.Model,
-    new_resource_name: str,
-    cloudformation_json: Any,
-    account_id: str,
-    region_name: str,
+    original_resource: models.Model, new_resource_name: str, **given: Any
 ) -> models.Model:
-    """Every change replaces a model; the old one is deleted when the stack has been updated."""
-    _replaceable(original_resource.model_name, new_resource_name)
-    made = create_model(new_resource_name, cloudformation_json, account_id, region_name)
-    backend = models.sagemaker_backends[account_id][region_name]
-    changes.add(
-        undo=partial(backend.delete_model, made.model_name),
-        finish=partial(backend.delete_model, original_resource.model_name),
-    )
-    return made
+    """Every change replaces a model."""
+    old = original_resource.model_name
+    return _replace(old, new_resource_name, create_model, "delete_model", given)
 
 
 @changes.once
 def update_config(
-    original_resource: models.FakeEndpointConfig,
-    new_resource_name: str,
-    cloudformation_json: Any,
-    account_id: str,
-    region_name: str,
+    original_resource: models.FakeEndpointConfig, new_resource_name: str, **given: Any
 ) -> models.FakeEndpointConfig:
-    """Every change replaces a configuration, as a model."""
-    _replaceable(original_resource.endpoint_config_name, new_resource_name)
-    made = create_config(new_resource_name, cloudformation_json, account_id, region_name)
-    backend = models.sagemaker_backends[account_id][region_name]
-    changes.add(
-        undo=partial(backend.delete_endpoint_config, made.endpoint_config_name),
-        finish=partial(backend.delete_endpoint_config, original_resource.endpoint_config_name),
-    )
-    return made
+    """Every change replaces a configuration."""
+    old = original_resource.endpoint_config_name
+    return _replace(old, new_resource_name, create_config, "delete_endpoint_config", given)
 
 
-def _replaceable(old: str, new: str) -> None:
-    """A name that the template gives cannot be given twice.
+def _replace(
+    old: str, new: str, create: Callable[..., T], delete: str, given: Mapping[str, Any]
+) -> T:
+    """The old one goes when the stack has been updated, the new one if it cannot be.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
     """
@@ -107,6 +91,11 @@ def _replaceable(old: str, new: str) -> None:
             "CloudFormation cannot update a stack when a custom-named resource requires "
             f"replacing. Rename {old} and update the stack again."
         )
+    made = create(new, **given)
+    backend = models.sagemaker_backends[given["account_id"]][given["region_name"]]
+    remove = getattr(backend, delete)
+    changes.add(undo=partial(remove, new), finish=partial(remove, old))
+    return made
 
 
 def install() -> None:

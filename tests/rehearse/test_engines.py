@@ -11,6 +11,7 @@ import re
 import tarfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,17 @@ def started(engine: Engine, container: Container, memory_mb: int = 1024) -> Iter
         yield environment
     finally:
         environment.stop()
+
+
+@contextlib.contextmanager
+def serving(engine: Engine, container: Container) -> Iterator[Fleet]:
+    spec = Serverless(1024, 1)
+    fleet = Fleet(engine, container, spec, log=lambda _: None, observe=lambda _: None)
+    fleet.start()
+    try:
+        yield fleet
+    finally:
+        fleet.close()
 
 
 def pings(environment: Environment) -> bool:
@@ -213,39 +225,22 @@ def test_want_of_memory_is_told_from_other_ends(containers: DockerEngine, foreig
 def test_a_call_that_ends_for_want_of_memory_says_so(
     containers: DockerEngine, foreign: str
 ) -> None:
-    container = Container(foreign, None, {})
-    spec = Serverless(1024, 1)
-    fleet = Fleet(containers, container, spec, log=lambda _: None, observe=lambda _: None)
-    fleet.start()
-    try:
+    with serving(containers, Container(foreign, None, {})) as fleet:
         with pytest.raises(ModelFailed, match="insufficient memory"):
             fleet.invoke(Call(b'{"do": "allocate"}'))
         assert fleet.invoke(Call(b'{"do": "tell"}')).cold
-    finally:
-        fleet.close()
 
 
 def test_a_worker_that_is_ended_for_want_of_memory_is_told_though_the_container_lives(
     containers: DockerEngine, slim: str
 ) -> None:
-    container = Container(slim, BUNDLED, {})
-    spec = Serverless(1024, 1)
-    fleet = Fleet(containers, container, spec, log=lambda _: None, observe=lambda _: None)
-    fleet.start()
-
-    def ask_on() -> None:
-        for _ in range(100_000):
-            fleet.invoke(Call(BLOG, "application/jsonlines"))
-
-    try:
+    with serving(containers, Container(slim, BUNDLED, {})) as fleet:
         (found,) = leftovers(containers)
         # What lies in /tmp counts as memory. This leaves enough for gunicorn, not for its worker.
         found.exec_run(["sh", "-c", "head -c 980M /dev/zero >/tmp/filled"], detach=True)
         with pytest.raises(ModelFailed, match="insufficient memory"):
-            ask_on()
+            deque((fleet.invoke(Call(BLOG, "application/jsonlines")) for _ in range(100_000)), 0)
         assert fleet.invoke(Call(BLOG, "application/jsonlines")).cold
-    finally:
-        fleet.close()
 
 
 def test_a_container_that_ends_at_once_tells_why(containers: DockerEngine, foreign: str) -> None:

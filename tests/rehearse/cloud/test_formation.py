@@ -148,30 +148,21 @@ def test_a_stack_from_nothing_to_an_answer_to_nothing(desk: Rehearsal) -> None:
 def test_a_change_set_as_the_cli_deploys(desk: Rehearsal) -> None:
     """`aws cloudformation deploy` makes a change set and executes it."""
     client, name = desk.client("cloudformation"), desk.name("stack")
-    client.create_change_set(
-        StackName=name,
-        ChangeSetName="first",
-        ChangeSetType="CREATE",
-        TemplateBody=json.dumps(TEMPLATE),
-        Parameters=parameters(5),
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    client.execute_change_set(StackName=name, ChangeSetName="first")
-    found = stack(desk, name)
-    assert found["StackStatus"] == "CREATE_COMPLETE"
-    endpoint = found["Outputs"][0]["OutputValue"]
-    assert concurrency(desk, endpoint) == 5
-    client.create_change_set(
-        StackName=name,
-        ChangeSetName="second",
-        ChangeSetType="UPDATE",
-        TemplateBody=json.dumps(TEMPLATE),
-        Parameters=parameters(6),
-        Capabilities=["CAPABILITY_IAM"],
-    )
-    client.execute_change_set(StackName=name, ChangeSetName="second")
-    assert concurrency(desk, endpoint) == 6
+    for kind, most in (("CREATE", 5), ("UPDATE", 6)):
+        client.create_change_set(
+            StackName=name,
+            ChangeSetName=kind,
+            ChangeSetType=kind,
+            TemplateBody=json.dumps(TEMPLATE),
+            Parameters=parameters(most),
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        client.execute_change_set(StackName=name, ChangeSetName=kind)
+        found = stack(desk, name)
+        assert found["StackStatus"] == f"{kind}_COMPLETE"
+        assert concurrency(desk, found["Outputs"][0]["OutputValue"]) == most
     client.delete_stack(StackName=name)
+    assert name not in str(desk.client("sagemaker").list_endpoint_configs())
 
 
 def test_a_stack_that_fails_is_rolled_back_and_says_why(desk: Rehearsal) -> None:

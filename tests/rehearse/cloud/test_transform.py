@@ -6,6 +6,7 @@ import gzip
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -219,12 +220,13 @@ def test_a_job_that_hangs_can_be_stopped(desk: Rehearsal, tmp_path: Path) -> Non
         "TransformOutput": {"S3OutputPath": "s3://models/out"},
     }
     lines: list[str] = []
-    stopping, lifetime, engine = threading.Event(), Lifetime(), scripted_engine()
-    container = Container("any", None, {})
-    job = Job(asked, container, desk.client("s3"), engine, lines.append, stopping, lifetime.closing)
-    with ThreadPoolExecutor(1) as threads:
+    stopping, container = threading.Event(), Container("any", None, {})
+    with closing(Lifetime()) as lifetime, ThreadPoolExecutor(1) as threads:
+        s3, engine = desk.client("s3"), scripted_engine()
+        job = Job(asked, container, s3, engine, lines.append, stopping, lifetime.closing)
         running = threads.submit(job.run)
-        assert eventually(lambda: "holding" in lines)
-        stopping.set()
+        try:
+            assert eventually(lambda: "holding" in lines)
+        finally:
+            stopping.set()
         assert isinstance(running.exception(30), Stopped)
-    lifetime.close()
