@@ -125,23 +125,27 @@ def test_a_shell_takes_the_exports_and_the_account_comes_at_the_end() -> None:
     process = subprocess.Popen(
         [*REHEARSE, "up", "--engine", "process", "--port", "0"], stdout=subprocess.PIPE, text=True
     )
-    assert process.stdout
-    ready, *exports = [process.stdout.readline().strip() for _ in range(5)]
-    url = re.findall(r"^rehearse: ready at (http://127\.0\.0\.1:\d+);", ready)[0]
-    environment = dict(each.removeprefix("export ").split("=") for each in exports)
-    assert list(environment) == [
-        "AWS_ENDPOINT_URL",
-        "AWS_DEFAULT_REGION",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-    ]
-    desk = Rehearsal(process, {"url": url, "environment": environment})
-    endpoint = desk.endpoint(desk.config(desk.model()))
-    desk.invoke(endpoint)
-    process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=60)[0]
-    assert process.returncode == 0
-    assert re.search(rf"^{endpoint} +AllTraffic +1 ", rest, re.M)
+    try:
+        assert process.stdout
+        ready, *exports = [process.stdout.readline().strip() for _ in range(5)]
+        url = re.findall(r"^rehearse: ready at (http://127\.0\.0\.1:\d+);", ready)[0]
+        environment = dict(each.removeprefix("export ").split("=") for each in exports)
+        assert list(environment) == [
+            "AWS_ENDPOINT_URL",
+            "AWS_DEFAULT_REGION",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+        ]
+        desk = Rehearsal(process, {"url": url, "environment": environment})
+        endpoint = desk.endpoint(desk.config(desk.model()))
+        desk.invoke(endpoint)
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[0]
+        assert process.returncode == 0
+        assert re.search(rf"^{endpoint} +AllTraffic +1 ", rest, re.M)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
