@@ -5,45 +5,33 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rehearse.engines import Answer
-from rehearse.engines.http import Http
 from rehearse.engines.lines import Lines
+from rehearse.engines.served import Served
 
 if TYPE_CHECKING:
     from docker.models.containers import Container as Running
 
 PORT = "8080/tcp"
-READER_SECONDS = 5.0
 # Memory that runs out may end a process below the first one only. Docker notes it, but later.
 NOTICE_SECONDS = 3.0
 POLL_SECONDS = 0.05
 
 
-class DockerEnvironment:
+class DockerEnvironment(Served):
     """One container."""
 
     def __init__(self, container: Running, output: Any, log: Callable[[str], None]) -> None:
         self.container = container
         # None is published of a container that has ended already; nobody answers on port 0.
         (published, *_) = container.ports.get(PORT) or [{"HostPort": "0"}]
-        self.port = int(published["HostPort"])
-        self._http = Http(self.port)
+        super().__init__(int(published["HostPort"]))
         self._output = output
         self._ended = threading.Event()
-        self._lock = threading.Lock()
-        self._now = threading.Event()
-        self._stopped = False
         self._reader = threading.Thread(target=self._read, args=(log,), name="log", daemon=True)
         self._reader.start()
-
-    def request(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
-    ) -> Answer:
-        """Ask the container."""
-        return self._http.request(method, path, body, headers, seconds)
 
     def memory(self) -> int | None:
         """Bytes of its control group, without what is only cached."""
@@ -87,25 +75,18 @@ class DockerEnvironment:
         """Whether its output has not ended, which it does with the container."""
         return not self._ended.is_set()
 
-    def stop(self, seconds: float = 0.0) -> None:
-        """End and remove it."""
+    def _terminate(self) -> None:
         from docker.errors import DockerException
 
-        if not seconds:
-            self._now.set()
-        with self._lock, contextlib.suppress(DockerException, OSError):
-            if self._stopped:
-                return
-            self._stopped = True
-            if seconds and self.alive():
-                self.container.kill("SIGTERM")
-            deadline = time.monotonic() + seconds
-            while self.alive() and time.monotonic() < deadline and not self._now.wait(POLL_SECONDS):
-                pass
-            # Somebody else may have removed it.
+        with contextlib.suppress(DockerException, OSError):
+            self.container.kill("SIGTERM")
+
+    def _remove(self) -> None:
+        from docker.errors import DockerException
+
+        # Somebody else may have removed it.
+        with contextlib.suppress(DockerException, OSError):
             self.container.remove(force=True, v=True)
-        self._reader.join(READER_SECONDS)
-        self._http.close()
 
     def _read(self, log: Callable[[str], None]) -> None:
         """Both streams, each line whole; one that ends without a newline, too."""

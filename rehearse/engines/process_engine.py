@@ -13,19 +13,16 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from rehearse.engines import Answer, EngineError
-from rehearse.engines.http import Http
+from rehearse.engines import EngineError
 from rehearse.engines.lines import Lines
+from rehearse.engines.served import Served
 from rehearse.model import Container
 
 # What a program needs to start at all. All else it gets from CreateModel, as a container does.
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "HOME", "TMPDIR")
-READER_SECONDS = 5.0
 CHUNK = 64 * 1024
-POLL_SECONDS = 0.02
 
 
 class ProcessEngine:
@@ -82,7 +79,7 @@ class ProcessEngine:
             environment.stop()
 
 
-class ProcessEnvironment:
+class ProcessEnvironment(Served):
     """One process and those below it."""
 
     def __init__(
@@ -92,23 +89,13 @@ class ProcessEnvironment:
         log: Callable[[str], None],
         ended: Callable[[ProcessEnvironment], None],
     ) -> None:
+        super().__init__(hold.getsockname()[1])
         self.process = process
         self._hold = hold
         self._log = log
         self._ended = ended
-        self.port = hold.getsockname()[1]
-        self._http = Http(self.port)
-        self._lock = threading.Lock()
-        self._now = threading.Event()
-        self._stopped = False
         self._reader = threading.Thread(target=self._read, name="log", daemon=True)
         self._reader.start()
-
-    def request(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
-    ) -> Answer:
-        """Ask the process."""
-        return self._http.request(method, path, body, headers, seconds)
 
     def memory(self) -> int | None:
         """Resident bytes; what processes share counts in each of them."""
@@ -129,27 +116,16 @@ class ProcessEnvironment:
         """Whether the first process runs."""
         return self.process.poll() is None
 
-    def stop(self, seconds: float = 0.0) -> None:
-        """End the whole group."""
-        if not seconds:
-            self._now.set()
-        with self._lock:
-            if self._stopped:  # by now its number may be another's
-                return
-            self._stopped = True
-            if seconds and self.alive():
-                self.process.terminate()
-            deadline = time.monotonic() + seconds
-            while self.alive() and time.monotonic() < deadline and not self._now.wait(POLL_SECONDS):
-                pass
-            # Those below may live on when the first has ended.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self._reader.join(READER_SECONDS)
-            self._http.close()
-            self._hold.close()
-            self._ended(self)
+    def _terminate(self) -> None:
+        self.process.terminate()
+
+    def _remove(self) -> None:
+        # Those below may live on when the first has ended.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._hold.close()
+        self._ended(self)
 
     def _read(self) -> None:
         lines = Lines(self._log)
