@@ -83,18 +83,11 @@ class Cloud:
 
     def client(self, service: str) -> Any:
         """A boto3 client of this rehearsal; no proxy is in its way."""
-        import boto3
-        import botocore.session
         from botocore.config import Config
 
-        nobody = dict.fromkeys(("profile", "config_file"), (None, None, None, None))
-        session = boto3.Session(
-            KEY,
-            "rehearsal",
-            region_name=self._options.region,
-            botocore_session=botocore.session.Session(nobody),
+        return _session(self._options.region).client(
+            service, endpoint_url=self.url, config=Config(proxies={})
         )
-        return session.client(service, endpoint_url=self.url, config=Config(proxies={}))
 
     def stop(self) -> None:
         """End every container and forget all records. Safe to call twice."""

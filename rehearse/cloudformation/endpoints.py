@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from moto.sagemaker import models
@@ -44,17 +45,15 @@ def update(
     """
     backend: Any = models.sagemaker_backends[account_id][region_name]
     config = cloudformation_json["Properties"]["EndpointConfigName"]
-    name, before = original_resource.endpoint_name, original_resource.endpoint_config_name
-    backend.update_endpoint(name, config)
-    _settled(backend, original_resource)
-    changes.add(undo=lambda: _settled(backend, _updated(backend, name, before)))
+    before = original_resource.endpoint_config_name
+    _move(backend, original_resource, config)
+    changes.add(undo=partial(_move, backend, original_resource, before))
     return original_resource
 
 
-def _updated(backend: Any, name: str, config: str) -> models.FakeEndpoint:
-    backend.update_endpoint(name, config)
-    found: models.FakeEndpoint = backend.endpoints[name]
-    return found
+def _move(backend: Any, endpoint: models.FakeEndpoint, config: str) -> None:
+    backend.update_endpoint(endpoint.endpoint_name, config)
+    _settled(backend, endpoint)
 
 
 def delete(resource_name: str, _: Any, account_id: str, region_name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from rehearse.data_plane.pools import Drops, Retired
-from rehearse.data_plane.starting import Lease, Slot, Starter
+from rehearse.data_plane.starting import Lease, Slot, Starter, ping
 from rehearse.model import Instance, Serverless, Unavailable
 
 RETRY_SECONDS = 1.0
@@ -80,7 +80,8 @@ class InstancePool:
         slot.look()
         if due >= self._starter.limits.instance_ping_seconds:
             self._pinged = self._starter.clock()
-            self._missed = 0 if self._answers(slot) else self._missed + 1
+            status, _ = ping(slot.environment, self._starter.limits.ping_seconds)
+            self._missed = 0 if status == 200 else self._missed + 1
         if self._missed >= MISSES or not slot.environment.alive():
             self._restart(slot)
 
@@ -108,15 +109,6 @@ class InstancePool:
         """One or none."""
         with self._lock:
             return int(self._slot is not None), int(self._slot is not None and not self._busy)
-
-    def _answers(self, slot: Slot) -> bool:
-        try:
-            status, _, _ = slot.environment.request(
-                "GET", "/ping", b"", {}, self._starter.limits.ping_seconds
-            )
-        except OSError:
-            return False
-        return status == 200
 
     def _end(self, seconds: float | None = None) -> None:
         """Holding the lock: SIGTERM, and time to leave, as the platform gives an instance."""

@@ -89,12 +89,7 @@ class Starter:
                 raise Unavailable("The endpoint is being stopped.")
             if not environment.alive():
                 raise self._not_ready("the container has ended")
-            try:
-                status, _, body = environment.request(
-                    "GET", "/ping", b"", {}, self.limits.ping_seconds
-                )
-            except OSError:
-                status, body = 0, b""
+            status, body = ping(environment, self.limits.ping_seconds)
             if status == 200:
                 return
             if status:
@@ -106,6 +101,15 @@ class Starter:
         text = PING.format(variant=self.variant)
         # What the platform leaves to the logs.
         return NotReady(f"{text} ({why.rstrip(': ')})")
+
+
+def ping(environment: Environment, seconds: float) -> tuple[int, bytes]:
+    """Status and body of the answer to one; 0 where there is none."""
+    try:
+        status, _, body = environment.request("GET", "/ping", b"", {}, seconds)
+    except OSError:
+        return 0, b""
+    return status, body
 
 
 def _reason(body: bytes) -> str:

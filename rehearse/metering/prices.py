@@ -42,6 +42,7 @@ class Prices:
                     f"{path} has no {region}; it knows {', '.join(found) or 'none'}"
                 )
             prices = cls(region=region, dated=dated, **found[region])
+            # A TypeError where one of them is no number.
             sum([*found[region].pop("instance_hour", {}).values(), *found[region].values()])
             return prices
         except (OSError, ValueError) as error:
