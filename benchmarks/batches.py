@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from model_handler import Handler, Limits, tokens
 from model_handler.batching import Batcher
 from model_handler.engines import Engine, Model
+from model_handler.tokens import Batch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,10 +60,11 @@ def milliseconds(engine: Engine, texts: int, length: int, runs: int) -> float:
     import numpy as np
 
     ids = np.full((texts, length), 5, dtype=np.int64)
+    batch = Batch(ids, np.ones_like(ids), np.zeros_like(ids))
     times = []
     for _ in range(runs):
         start = time.perf_counter()
-        engine.logits(ids, np.ones_like(ids))
+        engine.logits(batch)
         times.append(time.perf_counter() - start)
     return min(times) * 1e3
 
@@ -73,11 +75,11 @@ class Counter:
     def __init__(self) -> None:
         self.padded = self.real = 0
 
-    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def logits(self, batch: Batch) -> np.ndarray:
         """Nothing but zeros, float32 (B, 1)."""
-        self.padded += ids.size
-        self.real += int(mask.sum())
-        return (mask[:, :1] * 0).astype("float32")
+        self.padded += batch.ids.size
+        self.real += int(batch.mask.sum())
+        return (batch.mask[:, :1] * 0).astype("float32")
 
     def settle(self) -> None:
         """Nothing to finish."""
@@ -88,7 +90,7 @@ def padding(model: Model, requests: list[list[str]], options: argparse.Namespace
     counter = Counter()
     batcher = Batcher(counter, model.pad_id, tokens.BUDGET * options.threads)
     for texts in requests:
-        batcher.logits(tokens.encode(model.tokenizer, texts).rows)
+        batcher.logits(tokens.encode(model.tokenizer, texts))
     return counter.padded / counter.real - 1
 
 

@@ -31,12 +31,12 @@ def seconds(folder: Path, text: str, requests: int) -> list[float]:
     """How long the engine takes for the token ids of a text, each time it is asked."""
     model = Handler(folder).load()
     model.engine.settle()
-    ids, mask = tokens.pad(tokens.encode(model.tokenizer, [text]).rows, model.pad_id)
+    batch = tokens.pad(tokens.encode(model.tokenizer, [text]), model.pad_id)
     found = []
     for _ in range(requests):
         time.sleep(PAUSE)
         start = time.perf_counter()
-        model.engine.logits(ids, mask)
+        model.engine.logits(batch)
         found.append(time.perf_counter() - start)
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model_handler import Handler, Limits, artifacts, cpu
+from model_handler import Handler, Limits, Prediction, artifacts, cpu
 from training import data, metrics
 
 STEP = 100
@@ -28,7 +28,8 @@ def main() -> None:
     predicted = []
     for start in tqdm(range(0, len(reviews), STEP)):
         texts = [review.text for review in reviews[start : start + STEP]]
-        predicted += [int(found.predicted_label) for found in handler.predict(texts)]
+        found = handler.predict(texts)
+        predicted += [int(one.predicted_label) for one in found if isinstance(one, Prediction)]
     print(json.dumps(metrics.report([review.label for review in reviews], predicted), indent=1))
 
 

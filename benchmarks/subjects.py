@@ -91,11 +91,13 @@ def _prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
 
 def _subject(folder: Path, truth: Path, launch: server.Launch) -> Subject:
     """A subject that must answer as the model in `truth` does."""
-    from model_handler import Handler
+    from model_handler import Handler, Prediction
 
     handler = Handler(truth)
     tokenizer = handler.load().tokenizer
     (first,) = handler.predict([texts.FIRST])
+    if not isinstance(first, Prediction):
+        raise SystemExit(f"{truth} predicts no label; the benchmarks need a model that does")
     short, long = (texts.of_length(tokenizer, tokens) for tokens in (16, 64))
     return Subject(folder, launch, first.predicted_label, first.probability, short, long)
 

@@ -119,10 +119,11 @@ def _finish(
     from model_handler.engines import onnx_engine
 
     session = onnx_engine.open_session(made / GRAPH, limits.Limits(cpu.threads()))
-    found = probe.logits(original, lambda ids, mask: onnx_engine.run(session, ids, mask))
+    found = probe.logits(original, lambda batch: onnx_engine.run(session, batch))
     drift = probe.check(expected, found)
     manifest = manifests.Manifest(
         labels=original.labels,
+        problem_type=original.problem_type,
         max_length=original.max_length,
         pad_id=original.pad_id,
         graph=GRAPH,

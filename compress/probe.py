@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from model_handler.engines import Model
+    from model_handler.tokens import Batch
 
-    Run = Callable[[np.ndarray, np.ndarray], np.ndarray]  # ids and mask (B, T) to logits (B, L)
+    Run = Callable[[Batch], np.ndarray]  # to logits (B, L)
 
 # Short and long, plain and not: each kind of text that reaches a sentiment model.
 TEXTS = (
@@ -47,8 +48,8 @@ def logits(model: Model, run: Run | None = None) -> np.ndarray:
     import numpy as np
 
     run = run or model.engine.logits
-    rows = tokens.encode(model.tokenizer, TEXTS).rows
-    return np.concatenate([run(*tokens.pad([row], model.pad_id)) for row in rows])
+    rows = tokens.encode(model.tokenizer, TEXTS)
+    return np.concatenate([run(tokens.pad([row], model.pad_id)) for row in rows])
 
 
 def check(expected: np.ndarray, found: np.ndarray, tolerance: float = TOLERANCE) -> float:

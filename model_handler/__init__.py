@@ -2,19 +2,25 @@
 
 from model_handler.errors import BusyError, LateError, ModelError, TooManyError
 from model_handler.handler import Handler, Scored, Usage
-from model_handler.labels import Prediction
 from model_handler.limits import Limits
 from model_handler.loading import State
+from model_handler.outputs import Labels, Output, Prediction, ProblemType, Values
+from model_handler.tokens import Text
 
 __all__ = [
     "BusyError",
     "Handler",
+    "Labels",
     "LateError",
     "Limits",
     "ModelError",
+    "Output",
     "Prediction",
+    "ProblemType",
     "Scored",
     "State",
+    "Text",
     "TooManyError",
     "Usage",
+    "Values",
 ]

@@ -29,7 +29,10 @@ LONGEST_SLEEP_SECONDS = 60.0
 
 
 class Batcher:
-    """Feeds one engine: `budget` tokens in a run, and so many `runs` at a time."""
+    """Feeds one engine: `budget` tokens in a run, and so many `runs` at a time.
+
+    Rows are padded by `padding` tokens at most to join a run.
+    """
 
     def __init__(
         self,
@@ -37,12 +40,14 @@ class Batcher:
         pad_id: int,
         budget: int,
         runs: int = 1,
+        padding: int = tokens.PADDING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.end = math.inf  # when the server stops, by the clock
         self._engine = engine
         self._pad_id = pad_id
         self._budget = budget
+        self._padding = padding
         self._clock = clock
         self._pace = Pace(clock)
         self._jobs: deque[Job] = deque()  # with rows that wait; the first is served next
@@ -110,7 +115,7 @@ class Batcher:
         self._pace.begin()
         self._lock.release()
         try:
-            answers = list(self._engine.logits(*tokens.pad(rows, self._pad_id)))
+            answers = list(self._engine.logits(tokens.pad(rows, self._pad_id)))
         except Exception as error:
             failure = error
         finally:
@@ -142,7 +147,7 @@ class Batcher:
             while job.waiting:
                 length = len(job.rows[job.waiting[0]])
                 low, high = min(shortest, length), max(longest, length)
-                if not tokens.fits(high, low, len(batch) + 1, self._budget):
+                if not tokens.fits(high, low, len(batch) + 1, self._budget, self._padding):
                     break
                 shortest, longest = low, high
                 batch.append((job, job.take()))

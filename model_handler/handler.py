@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from model_handler import artifacts, labels, tokens
+from model_handler import artifacts, outputs, tokens
 from model_handler.engines import Model
 from model_handler.errors import TooManyError
 from model_handler.limits import Limits
 from model_handler.loading import Loader, State
+from model_handler.tokens import Text
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Usage:
 class Scored:
     """One prediction for each text, in their order, and what they took."""
 
-    predictions: list[labels.Prediction]
+    predictions: list[outputs.Output]
     usage: Usage
 
 
@@ -73,7 +74,7 @@ class Handler:
         return None if self._loader.loaded is None else self._loader.loaded.model.name
 
     @property
-    def classes(self) -> tuple[labels.Label, ...]:
+    def classes(self) -> tuple[outputs.Label, ...]:
         """All labels of the model; none until it is loaded."""
         return () if self._loader.loaded is None else self._loader.loaded.model.labels
 
@@ -92,11 +93,13 @@ class Handler:
         if self._loader.loaded is not None:
             self._loader.loaded.batcher.end = end
 
-    def predict(self, texts: list[str]) -> list[labels.Prediction]:
+    def predict(self, texts: Sequence[Text]) -> list[outputs.Output]:
         """Score texts: one prediction for each, in their order. Loads the model if need be."""
         return self.score(texts).predictions
 
-    def score(self, texts: list[str], deadline: float = math.inf, scores: bool = False) -> Scored:
+    def score(
+        self, texts: Sequence[Text], deadline: float = math.inf, scores: bool = False
+    ) -> Scored:
         """Score texts by a deadline, and tell what it took; `scores` keeps those of all labels.
 
         Raises ModelError, or a DeadlineError: TooManyError with the number of texts that fit.
@@ -110,23 +113,23 @@ class Handler:
         ready = self._clock()
         once = list(dict.fromkeys(texts))  # equal texts are scored once
         most = batcher.affordable(deadline)
-        encoded = tokens.encode(model.tokenizer, once, most)
-        lengths = list(map(len, encoded.rows))
+        rows = tokens.encode(model.tokenizer, once, most)
+        lengths = list(map(len, rows))
         tokenised = self._clock()
         try:
             if len(lengths) < len(once):
                 raise TooManyError(most)
-            run = batcher.logits(encoded.rows, deadline)
+            run = batcher.logits(rows, deadline)
         except TooManyError as error:
             fitting = bisect_right(list(accumulate(lengths)), error.tokens)
             raise TooManyError(error.tokens, texts.index(once[fitting])) from None
-        read = labels.read_off(run.logits, model.labels, scores)
+        read = outputs.read(run.logits, model.labels, model.problem_type, scores)
         found = dict(zip(once, read, strict=True))
         self._loader.used.set()
         usage = Usage(
             different=len(once),
             tokens=sum(lengths),
-            truncated=encoded.truncated,
+            truncated=sum(row.truncated for row in rows),
             queue=ready - began + run.queued,
             tokenise=tokenised - ready,
             infer=run.computed,

@@ -105,7 +105,8 @@ class Loader:
         model = self._open_model(self._directory, self._limits)
         threads = self._limits.threads
         budget = tokens.BUDGET * threads
-        batcher = Batcher(model.engine, model.pad_id, budget, threads, self._clock)
+        padding = 0 if model.equal_lengths else tokens.PADDING
+        batcher = Batcher(model.engine, model.pad_id, budget, threads, padding, self._clock)
         self.loaded = Loaded(model, batcher, self._clock() - began)
 
     def _settle(self) -> None:

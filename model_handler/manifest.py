@@ -11,10 +11,11 @@ from typing import Any
 
 from model_handler import jsonfile
 from model_handler.errors import ArtifactError
-from model_handler.labels import Label
+from model_handler.outputs import Label, ProblemType
+from model_handler.tokens import Pairs
 
 NAME = "manifest.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 # Files up to this size are hashed before the first prediction, at a cost of a few milliseconds.
 # Only weights are larger; those go through the probe then, and are hashed once it is out.
 SMALL = 8_000_000
@@ -44,10 +45,11 @@ class Manifest:
 
     `graph` is portable. `probe_logits` are its own answers to `probe_texts`; on another CPU they
     differ by rounding only, and by `tolerance` at most. `source` names the checkpoint, its
-    architecture and the tools.
+    architecture and the tools. `equal_lengths` is explained at engines.Model.
     """
 
     labels: tuple[Label, ...]
+    problem_type: ProblemType
     max_length: int
     pad_id: int
     graph: str
@@ -56,6 +58,8 @@ class Manifest:
     probe_texts: tuple[str, ...]
     probe_logits: tuple[tuple[float, ...], ...]
     tolerance: float
+    equal_lengths: bool = False
+    pairs: Pairs = Pairs.TEXT_PAIR
     prepacked: tuple[Prepacked, ...] = ()
     format_version: int = FORMAT_VERSION
 
@@ -79,6 +83,8 @@ def read(directory: Path) -> Manifest:
                 "pack the model again with this version's pack-model"
             )
         fields["labels"] = tuple(fields["labels"])
+        fields["problem_type"] = ProblemType(fields["problem_type"])
+        fields["pairs"] = Pairs(fields["pairs"])
         fields["probe_texts"] = tuple(fields["probe_texts"])
         fields["probe_logits"] = tuple(map(tuple, fields["probe_logits"]))
         fields["files"] = _files(fields["files"])

@@ -1,4 +1,4 @@
-"""Texts in, rows of token ids out; rows in, padded arrays out; and which rows go together."""
+"""Encode texts as rows of token ids, pad rows to batches, and say which rows go together."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from tokenizers import Tokenizer
 
-Row = Sequence[int]
+# One text, or two that belong together, such as a question and a passage.
+Text = str | tuple[str, str]
 
 # Tokens in one run of the engine, for each of its threads. Measured by benchmarks/batches.py:
 # fewer leave the CPU's vector units waiting for weights, more push activations out of its cache.
@@ -29,12 +31,41 @@ CHARACTERS = 40
 LONGEST_WORD = 10 * CHARACTERS
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """The rows of texts, in their order, and how many of the texts were cut to fit."""
+class Pairs(StrEnum):
+    """Whether a model reads two texts that belong together, and where a record has them."""
 
-    rows: list[Row]
-    truncated: int
+    REFUSED = "refused"  # the model cannot tell the second text from the first
+    TEXT_PAIR = "text_pair"  # {"text": ..., "text_pair": ...}
+    FEATURES = "features"  # there, and in {"features": [..., ...]} as well
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The token ids of one text or pair, and their token types, None where all are 0.
+
+    `truncated`: the text was cut to the model's length.
+    """
+
+    ids: array[int]
+    types: array[int] | None = None
+    truncated: bool = False
+
+    def __len__(self) -> int:
+        """Count the tokens."""
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that run together, padded to the longest: int64 (B, T) each.
+
+    `mask` is 1 where there is a token, 0 where a row is padded; `types` are the token types, which
+    tell the second text of a pair from the first in models that have them (token_type_ids).
+    """
+
+    ids: np.ndarray
+    mask: np.ndarray
+    types: np.ndarray
 
 
 def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Tokenizer:
@@ -44,23 +75,31 @@ def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Token
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], most: float = math.inf) -> Encoded:
-    """The token ids of each text; ends early, with fewer rows, once there are more than `most`."""
+def encode(tokenizer: Tokenizer, texts: Sequence[Text], most: float = math.inf) -> list[Row]:
+    """Encode each text; end early, with fewer rows, once there are more than `most` tokens."""
     rows: list[Row] = []
-    truncated = found = 0
+    found = 0
     for start in range(0, len(texts), CHUNK):
         if found > most:
             break
         chunk = texts[start : start + CHUNK]
-        short = [_beginning(tokenizer, text) for text in chunk]
+        short = [_beginnings(tokenizer, text) for text in chunk]
         encodings = tokenizer.encode_batch_fast(short)
         for text, used, encoding in zip(chunk, short, encodings, strict=True):
-            if len(used) < len(text) and not encoding.overflowing:
-                encoding = tokenizer.encode(text)  # it did need more of the text
-            rows.append(array("i", encoding.ids))
+            if used != text and not encoding.overflowing:
+                (encoding,) = tokenizer.encode_batch_fast([text])  # it did need more of the text
+            types = array("i", encoding.type_ids) if any(encoding.type_ids) else None
+            rows.append(Row(array("i", encoding.ids), types, bool(encoding.overflowing)))
             found += len(rows[-1])
-            truncated += bool(encoding.overflowing)
-    return Encoded(rows, truncated)
+    return rows
+
+
+def _beginnings(tokenizer: Tokenizer, text: Text) -> Text:
+    """As much of a text, or of each of a pair, as should give all tokens that are kept."""
+    if isinstance(text, str):
+        return _beginning(tokenizer, text)
+    first, second = text
+    return _beginning(tokenizer, first), _beginning(tokenizer, second)
 
 
 def _beginning(tokenizer: Tokenizer, text: str) -> str:
@@ -76,22 +115,25 @@ def _beginning(tokenizer: Tokenizer, text: str) -> str:
     return text[:most] if end < 0 else text[:end].rstrip()
 
 
-def pad(rows: Sequence[Row], pad_id: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and attention mask of rows, both int64 (B, T), T the length of the longest."""
+def pad(rows: Sequence[Row], pad_id: int) -> Batch:
+    """Make a batch of rows, each padded to the longest."""
     import numpy as np
 
     width = max(1, *map(len, rows))  # a tokenizer may find nothing in an empty text
     ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
+    types = np.zeros((len(rows), width), dtype=np.int64)
     for index, row in enumerate(rows):
-        ids[index, : len(row)] = row
+        ids[index, : len(row)] = row.ids
         mask[index, : len(row)] = 1
-    return ids, mask
+        if row.types is not None:
+            types[index, : len(row)] = row.types
+    return Batch(ids, mask, types)
 
 
-def fits(longest: int, shortest: int, count: int, budget: int) -> bool:
+def fits(longest: int, shortest: int, count: int, budget: int, padding: int = PADDING) -> bool:
     """Whether `count` rows of these lengths may go through the engine in one run."""
-    return count == 1 or (longest - shortest <= PADDING and longest * count <= budget)
+    return count == 1 or (longest - shortest <= padding and longest * count <= budget)
 
 
 def work(rows: Sequence[Row]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from model_handler import Labels, Values
 from serve.errors import BadLine
 from serve.records import Outcome, Record
 
@@ -46,6 +47,11 @@ def write(outcomes: Sequence[Outcome]) -> bytes:
     for outcome in outcomes:
         if isinstance(outcome, BadLine):
             writer.writerow(["", "", outcome.reason])
+        elif isinstance(outcome, Values):
+            writer.writerow(outcome.predicted_values.values())
+        elif isinstance(outcome, Labels):
+            names = ";".join(map(str, outcome.predicted_labels))
+            writer.writerow([names, *outcome.scores.values()])
         else:
             scores = (outcome.scores or {}).values()
             writer.writerow([outcome.predicted_label, outcome.probability, *scores])

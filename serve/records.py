@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from model_handler import Prediction
+from model_handler import Output
 from serve.errors import BadLine
 
 EXPECTED = 'expected {"features": ["text"]}'
 _TEXT_KEYS = ("features", "text", "inputs")
 
-Outcome = Prediction | BadLine
+Outcome = Output | BadLine
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_handler import Handler, Prediction, Usage
+from model_handler import Handler, Output, Prediction, Usage
 from serve import metrics, tracing
 from serve.settings import Settings
 
@@ -43,7 +43,7 @@ class Account:
     records: int = 0
     bad_records: int = 0
     usage: Usage = field(default_factory=Usage)
-    predictions: Sequence[Prediction] = ()
+    predictions: Sequence[Output] = ()
     code: str | None = None  # of the error, if it was one
     stages: dict[str, float] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ class Account:
         finally:
             self.stages[name] = time.monotonic() - began
 
-    def scored(self, usage: Usage, predictions: Sequence[Prediction]) -> None:
+    def scored(self, usage: Usage, predictions: Sequence[Output]) -> None:
         """Take over what scoring took."""
         self.usage, self.predictions = usage, predictions
         self.stages |= {
@@ -95,8 +95,9 @@ class Telemetry:
         if account.predictions and self._first.acquire(blocking=False):
             self._metrics_line(metrics.start(self._handler, self._settings.started))
         usage = account.usage
-        labels = Counter(str(found.predicted_label) for found in account.predictions)
-        confidence = sum(found.probability for found in account.predictions)
+        sure = [found for found in account.predictions if isinstance(found, Prediction)]
+        labels = Counter(str(found.predicted_label) for found in sure)
+        confidence = sum(found.probability for found in sure)
         line: dict[str, Any] = {
             "event": "request",
             "time": round(account.time, 3),

@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonlines
 
+from model_handler import Labels, Values
 from serve import csv_lines
 from serve.errors import BadLine, BadRequest, TooManyRecords, UnsupportedMediaType, clip
 from serve.records import EXPECTED, Outcome, Record, record
@@ -153,5 +154,12 @@ def _reason(error: BaseException | None) -> str:
 def _value(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, BadLine):
         return {"error": outcome.reason}
+    if isinstance(outcome, Labels):
+        return {"predicted_labels": outcome.predicted_labels, "scores": outcome.scores}
+    if isinstance(outcome, Values):
+        values = outcome.predicted_values
+        if len(values) == 1:
+            return {"predicted_value": next(iter(values.values()))}
+        return {"predicted_values": values}
     found = {"probability": outcome.probability, "predicted_label": outcome.predicted_label}
     return found if outcome.scores is None else {**found, "scores": outcome.scores}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from model_handler import artifacts
+from model_handler import Handler, Prediction, artifacts
 
 # A busy machine is slow, which is no fault of a test.
 settings.register_profile("unhurried", deadline=None)
@@ -83,6 +83,12 @@ def packed(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
     out = tmp_path_factory.mktemp("packed") / "tiny"
     pack(checkpoint, out, lambda _: None)
     return out
+
+
+def labelled(handler: Handler, *texts: str) -> list[Prediction]:
+    """The predictions of a model that gives each text one label."""
+    found = handler.predict(texts)
+    return [one for one in found if isinstance(one, Prediction)]
 
 
 def lines(body: bytes) -> list[dict[str, object]]:

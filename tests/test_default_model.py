@@ -6,12 +6,12 @@ import json
 import re
 
 from model_handler import Handler
-from tests.conftest import BLOG, BUNDLED
+from tests.conftest import BLOG, BUNDLED, labelled
 
 
 def test_the_sentences_of_the_blog_have_the_labels_of_the_blog() -> None:
     texts = [json.loads(line)["features"][0] for line in BLOG.splitlines()]
-    found = Handler(BUNDLED).predict(texts)
+    found = labelled(Handler(BUNDLED), *texts)
     assert [prediction.predicted_label for prediction in found] == [1, 0, -1]
 
 

@@ -1,11 +1,12 @@
-"""The seam between the handler and what computes: token ids in, logits out."""
+"""The seam between the handler and what computes: an engine makes logits of token ids."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from model_handler.labels import Label
+from model_handler.outputs import Label, ProblemType
+from model_handler.tokens import Batch, Pairs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """Computes logits; opened by one of the modules beside this file."""
 
-    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
+    def logits(self, batch: Batch) -> np.ndarray:
+        """Compute the logits of a batch of B rows, float32 (B, L)."""
 
     def settle(self) -> None:
         """Finish what need not be done before the first prediction; others may predict meanwhile.
@@ -27,7 +28,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """An engine that is open, and what is needed to feed it and to read its answers."""
+    """An engine that is open, and what is needed to feed it and to read its answers.
+
+    `equal_lengths`: answers change when a row is padded, so only rows of one length run together.
+    """
 
     name: str
     engine: Engine
@@ -35,3 +39,6 @@ class Model:
     pad_id: int
     max_length: int
     labels: tuple[Label, ...]
+    problem_type: ProblemType = ProblemType.ONE_LABEL
+    equal_lengths: bool = False
+    pairs: Pairs = Pairs.TEXT_PAIR

@@ -19,6 +19,7 @@ from model_handler.engines import Model
 from model_handler.errors import EngineError, ModelError
 from model_handler.limits import Limits
 from model_handler.manifest import Manifest, Prepacked
+from model_handler.tokens import Batch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,9 @@ def open_model(directory: Path, limits: Limits) -> Model:
         pad_id=manifest.pad_id,
         max_length=manifest.max_length,
         labels=manifest.labels,
+        problem_type=manifest.problem_type,
+        equal_lengths=manifest.equal_lengths,
+        pairs=manifest.pairs,
     )
 
 
@@ -55,16 +59,16 @@ class OnnxEngine:
         self._probe: Probe | None = None
         self._session = open_session(directory / manifest.graph, limits, pack=False)
 
-    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
-        return run(self._session, ids, mask)
+    def logits(self, batch: Batch) -> np.ndarray:
+        """Compute the logits of a batch of B rows, float32 (B, L)."""
+        return run(self._session, batch)
 
     def probe(self, tokenizer: Tokenizer) -> None:
         """Score the first probe text; raises EngineError unless the logits are the manifest's."""
-        ids = tokens.encode(tokenizer, self._manifest.probe_texts[:1]).rows
-        batch = tokens.pad(ids, self._manifest.pad_id)
+        rows = tokens.encode(tokenizer, self._manifest.probe_texts[:1])
+        batch = tokens.pad(rows, self._manifest.pad_id)
         expected = self._manifest.probe_logits[0]
-        self._probe = Probe(*batch, expected, self._manifest.tolerance)
+        self._probe = Probe(batch, expected, self._manifest.tolerance)
         self._probe.check(self._session)
 
     def settle(self) -> None:
@@ -90,10 +94,9 @@ class OnnxEngine:
 
 @dataclass(frozen=True)
 class Probe:
-    """A text as ids and mask, int64 (1, T), and the logits that it must give."""
+    """A batch of one text, and the logits that it must give."""
 
-    ids: np.ndarray
-    mask: np.ndarray
+    batch: Batch
     expected: tuple[float, ...]
     tolerance: float
 
@@ -102,7 +105,7 @@ class Probe:
         import numpy as np
 
         try:
-            found = run(session, self.ids, self.mask)[0]
+            found = run(session, self.batch)[0]
         except Exception as error:  # onnxruntime raises types of its own
             raise EngineError(f"onnxruntime cannot run the model: {error}") from error
         drift = np.abs(found - self.expected).max()
@@ -154,9 +157,11 @@ def open_session(graph: Path, limits: Limits, pack: bool = True) -> onnxruntime.
         raise EngineError(f"onnxruntime cannot open {graph}: {error}") from error
 
 
-def run(session: onnxruntime.InferenceSession, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
-    logits: np.ndarray = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+def run(session: onnxruntime.InferenceSession, batch: Batch) -> np.ndarray:
+    """Compute the logits of a batch of B rows, float32 (B, L)."""
+    feed = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
+    wanted = {each.name: feed[each.name] for each in session.get_inputs()}
+    logits: np.ndarray = session.run(["logits"], wanted)[0]
     return logits
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_handler import labels, tokens
+from model_handler import outputs, tokens
 from model_handler.engines import Model
 from model_handler.errors import EngineError
 from model_handler.limits import Limits
+from model_handler.tokens import Batch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,13 +24,13 @@ class TorchEngine:
     def __init__(self, model: Any) -> None:
         self._model = model.eval()
 
-    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """Token ids and attention mask, int64 (B, T), to logits, float32 (B, L)."""
+    def logits(self, batch: Batch) -> np.ndarray:
+        """Compute the logits of a batch of B rows, float32 (B, L)."""
         import torch
 
         with torch.inference_mode():
             output = self._model(
-                input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)
+                input_ids=torch.from_numpy(batch.ids), attention_mask=torch.from_numpy(batch.mask)
             )
         answer: np.ndarray = output.logits.float().numpy()
         return answer
@@ -65,7 +66,7 @@ def open_model(directory: Path, limits: Limits) -> Model:
         tokenizer = AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False, use_fast=True
         )
-        names = labels.from_id2label(model.config.id2label)
+        names = outputs.labels_of(model.config.id2label)
     except Exception as error:  # transformers raises many types; each means the same to the owner
         raise EngineError(f"transformers cannot open {directory}: {_reason(error)}") from error
     made_up = sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"]))

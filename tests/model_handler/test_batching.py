@@ -12,7 +12,7 @@ import pytest
 
 from model_handler import BusyError, LateError, TooManyError, tokens
 from model_handler.batching import Batcher
-from model_handler.tokens import Row
+from model_handler.tokens import Batch, Row
 from tests.clock import Clock
 
 
@@ -26,7 +26,8 @@ class Engine:
         if open_gate:
             self.gate.set()
 
-    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def logits(self, batch: Batch) -> np.ndarray:
+        ids, mask = batch.ids, batch.mask
         self.entered.set()
         assert self.gate.wait(30)
         self.runs.append(mask)
@@ -39,7 +40,7 @@ class Engine:
 
 
 def row(length: int, first: int = 7) -> Row:
-    return array("i", [first, *range(1, length)])
+    return Row(array("i", [first, *range(1, length)]))
 
 
 def batcher(engine: Engine, runs: int = 1) -> Batcher:
@@ -49,7 +50,7 @@ def batcher(engine: Engine, runs: int = 1) -> Batcher:
 def test_answers_come_in_the_order_of_the_rows() -> None:
     rows = [row(1 + place * 37 % 90, place) for place in range(200)]
     found = batcher(Engine()).logits(rows).logits
-    assert found[:, 0].tolist() == [sum(ids) for ids in rows]
+    assert found[:, 0].tolist() == [sum(each.ids) for each in rows]
 
 
 def test_no_run_is_over_the_budget_and_rows_of_one_run_are_nearly_as_long() -> None:
@@ -79,9 +80,9 @@ def test_what_waits_when_the_engine_is_free_is_one_run() -> None:
             pass
         engine.gate.set()
         assert [other.result(30).logits[0, 0] for other in others] == [
-            sum(row(20, place)) for place in range(8)
+            sum(row(20, place).ids) for place in range(8)
         ]
-        assert first.result(30).logits[0, 0] == sum(row(20))
+        assert first.result(30).logits[0, 0] == sum(row(20).ids)
     assert [len(mask) for mask in engine.runs] == [1, 8]
 
 
@@ -104,7 +105,7 @@ def test_a_run_that_fails_fails_its_requests_and_no_others() -> None:
     shared = batcher(Engine())
     with pytest.raises(ValueError, match="cannot be scored"):
         shared.logits([row(4), row(2, 666)])
-    assert shared.logits([row(4)]).logits[0, 0] == sum(row(4))
+    assert shared.logits([row(4)]).logits[0, 0] == sum(row(4).ids)
 
 
 def test_as_many_runs_as_are_allowed_go_at_a_time() -> None:
@@ -117,7 +118,7 @@ def test_as_many_runs_as_are_allowed_go_at_a_time() -> None:
         assert shared._free == 0
         engine.gate.set()
         assert [answer.result(30).logits[0, 0] for answer in answers] == [
-            sum(row(20 * count)) for count in (1, 2, 3)
+            sum(row(20 * count).ids) for count in (1, 2, 3)
         ]
 
 
@@ -128,9 +129,9 @@ class Slow(Engine):
         super().__init__()
         self.clock = clock
 
-    def logits(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        self.clock.now += ids.size + tokens.PADDING
-        return super().logits(ids, mask)
+    def logits(self, batch: Batch) -> np.ndarray:
+        self.clock.now += batch.ids.size + tokens.PADDING
+        return super().logits(batch)
 
 
 def slow() -> tuple[Batcher, Clock, Slow]:
@@ -164,7 +165,7 @@ def test_a_deadline_that_passes_ends_the_computing() -> None:
     with pytest.raises(LateError):
         shared.logits([row(10)], clock.now)
     assert len(engine.runs) == runs
-    assert shared.logits([row(10)]).logits[0, 0] == sum(row(10))
+    assert shared.logits([row(10)]).logits[0, 0] == sum(row(10).ids)
 
 
 def test_a_first_request_that_is_too_large_is_refused_once_the_pace_is_known() -> None:
@@ -209,7 +210,7 @@ def test_a_request_that_gives_up_leaves_the_others_served() -> None:
         with pytest.raises(LateError):
             late.result(30)
         engine.gate.set()
-        assert patient.result(30).logits[0, 0] == sum(row(20, 3))
+        assert patient.result(30).logits[0, 0] == sum(row(20, 3).ids)
         first.result(30)
     assert sum(map(len, engine.runs)) == 2
 
@@ -225,4 +226,4 @@ def test_a_crowd_on_several_runs_gets_every_answer() -> None:
     with ThreadPoolExecutor(32) as pool:
         rows = [[row(1 + (place * 7 + n) % 90, place) for n in range(5)] for place in range(300)]
         for asked, found in zip(rows, pool.map(shared.logits, rows), strict=True):
-            assert found.logits[:, 0].tolist() == [sum(ids) for ids in asked]
+            assert found.logits[:, 0].tolist() == [sum(each.ids) for each in asked]

@@ -17,14 +17,16 @@ from model_handler import (
     LateError,
     Limits,
     ModelError,
+    Prediction,
     State,
     TooManyError,
     artifacts,
     tokens,
 )
 from model_handler.engines import Engine, Model
+from model_handler.tokens import Batch
 from tests.clock import Clock
-from tests.conftest import BUNDLED
+from tests.conftest import BUNDLED, labelled
 
 
 class Gate:
@@ -44,7 +46,7 @@ def test_any_number_of_threads_load_once() -> None:
     gate = Gate()
     handler = Handler(BUNDLED, open_model=gate)
     with ThreadPoolExecutor(8) as pool:
-        answers = [pool.submit(handler.predict, ["I love it"]) for _ in range(8)]
+        answers = [pool.submit(labelled, handler, "I love it") for _ in range(8)]
         handler.start()
         gate.opened.set()
         predictions = [answer.result(30) for answer in answers]
@@ -97,8 +99,8 @@ def test_predictions_come_in_the_order_of_the_texts() -> None:
         "I love it, it is perfect",
         "Terrible, a waste of money",
     ] * 9
-    together = handler.predict(texts)
-    alone = [handler.predict([text])[0] for text in texts]
+    together = labelled(handler, *texts)
+    alone = [labelled(handler, text)[0] for text in texts]
     assert [a.predicted_label for a in together] == [b.predicted_label for b in alone]
     # Each token has an activation scale of its own, so that neighbours change nothing.
     assert [a.probability for a in together] == pytest.approx(
@@ -116,9 +118,9 @@ def test_equal_texts_are_scored_once() -> None:
             run = engine.logits
             self.rows = 0
 
-            def logits(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-                self.rows += len(ids)
-                return run(ids, mask)
+            def logits(batch: Batch) -> np.ndarray:
+                self.rows += len(batch.ids)
+                return run(batch)
 
             engine.logits = logits  # type: ignore[method-assign]  # a spy on the real one
             return engine
@@ -149,6 +151,8 @@ def test_what_scoring_took_is_told() -> None:
 def test_scores_of_all_labels_are_given_when_asked_for() -> None:
     handler = Handler(BUNDLED)
     (plain,), (full,) = (handler.score(["fine"], scores=wish).predictions for wish in (False, True))
+    assert isinstance(plain, Prediction)
+    assert isinstance(full, Prediction)
     assert plain.scores is None
     assert full.scores is not None
     assert list(full.scores) == list(handler.classes) == [-1, 0, 1]
@@ -163,9 +167,9 @@ def test_more_than_can_be_scored_in_time_is_refused_with_the_number_that_can() -
         model = artifacts.open_model(directory, limits)
         run = model.engine.logits
 
-        def logits(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-            clock.now += 0.01 * (ids.size + tokens.PADDING)  # a hundred tokens a second
-            return run(ids, mask)
+        def logits(batch: Batch) -> np.ndarray:
+            clock.now += 0.01 * (batch.ids.size + tokens.PADDING)  # a hundred tokens a second
+            return run(batch)
 
         model.engine.logits = logits  # type: ignore[method-assign]  # slower by the clock
         return model

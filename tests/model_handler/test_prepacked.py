@@ -18,7 +18,7 @@ import pytest
 
 from compress.pack import main as pack_model
 from model_handler import Handler, Prediction, State, cpu, manifest
-from tests.conftest import BUNDLED
+from tests.conftest import BUNDLED, labelled
 
 TEXTS = ["I love this product!", "not good", "it broke"]
 
@@ -36,7 +36,7 @@ def settled(directory: Path) -> tuple[Handler, list[Prediction]]:
     for thread in threading.enumerate():
         if thread.name == "settle-model":
             thread.join()
-    return handler, [] if handler.state is State.FAILED else handler.predict(TEXTS)
+    return handler, [] if handler.state is State.FAILED else labelled(handler, *TEXTS)
 
 
 def edit(directory: Path, change: Callable[[manifest.Prepacked], manifest.Prepacked]) -> None:
@@ -155,8 +155,8 @@ found = manifest.read(directory)
 cpu.limit_libraries(1)
 tokenizer = onnx_engine.load_tokenizer(directory, found.max_length)
 session = onnx_engine.open_session(directory / found.graph, Limits())
-for row, logits in zip(tokens.encode(tokenizer, found.probe_texts).rows, found.probe_logits):
-    drift = numpy.abs(onnx_engine.run(session, *tokens.pad([row], found.pad_id))[0] - logits).max()
+for row, logits in zip(tokens.encode(tokenizer, found.probe_texts), found.probe_logits):
+    drift = numpy.abs(onnx_engine.run(session, tokens.pad([row], found.pad_id))[0] - logits).max()
     assert drift <= found.tolerance, (len(row), drift)
 """
     interpreter = Path(sys.executable).resolve()

@@ -1,4 +1,4 @@
-"""Texts to rows of ids, and rows to arrays."""
+"""Texts become rows of ids, and rows become batches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from model_handler import tokens
+from model_handler.tokens import Row
 from tests.conftest import BUNDLED
 
 
@@ -17,24 +18,24 @@ def tokenizer() -> Tokenizer:
 
 
 def test_a_text_is_cut_as_the_tokenizer_cuts_it(tokenizer: Tokenizer) -> None:
-    (row,) = tokens.encode(tokenizer, ["word " * 500]).rows
+    (row,) = tokens.encode(tokenizer, ["word " * 500])
     assert len(row) == 128
-    assert row[-1] == tokenizer.token_to_id("[SEP]")
+    assert row.ids[-1] == tokenizer.token_to_id("[SEP]")
 
 
 def test_short_rows_are_padded_and_masked() -> None:
-    ids, mask = tokens.pad([array("i", [5, 6]), array("i", [7, 8, 9])], pad_id=1)
-    assert ids.tolist() == [[5, 6, 1], [7, 8, 9]]
-    assert mask.tolist() == [[1, 1, 0], [1, 1, 1]]
+    batch = tokens.pad([Row(array("i", [5, 6])), Row(array("i", [7, 8, 9]))], pad_id=1)
+    assert batch.ids.tolist() == [[5, 6, 1], [7, 8, 9]]
+    assert batch.mask.tolist() == [[1, 1, 0], [1, 1, 1]]
 
 
 def test_a_row_without_tokens_is_a_masked_one() -> None:
-    ids, mask = tokens.pad([array("i")], pad_id=1)
-    assert (ids.tolist(), mask.tolist()) == ([[1]], [[0]])
+    batch = tokens.pad([Row(array("i"))], pad_id=1)
+    assert (batch.ids.tolist(), batch.mask.tolist()) == ([[1]], [[0]])
 
 
 def test_no_texts_make_no_rows(tokenizer: Tokenizer) -> None:
-    assert tokens.encode(tokenizer, []).rows == []
+    assert tokens.encode(tokenizer, []) == []
 
 
 @pytest.mark.parametrize(
@@ -52,13 +53,13 @@ def test_no_texts_make_no_rows(tokenizer: Tokenizer) -> None:
 def test_a_very_long_text_has_the_tokens_of_the_whole_of_it(
     tokenizer: Tokenizer, text: str
 ) -> None:
-    (row,) = tokens.encode(tokenizer, [text]).rows
-    assert list(row) == tokenizer.encode(text).ids
+    (row,) = tokens.encode(tokenizer, [text])
+    assert list(row.ids) == tokenizer.encode(text).ids
 
 
 def test_a_tokenizer_that_keeps_the_end_of_a_text_gets_all_of_it(tokenizer: Tokenizer) -> None:
     tokens.prepare(tokenizer, 128, side="left")
-    long, end = tokens.encode(tokenizer, ["good " * 9000 + "bad", "good " * 200 + "bad"]).rows
+    long, end = tokens.encode(tokenizer, ["good " * 9000 + "bad", "good " * 200 + "bad"])
     assert len(long) == 128
     assert long == end
 
@@ -66,12 +67,13 @@ def test_a_tokenizer_that_keeps_the_end_of_a_text_gets_all_of_it(tokenizer: Toke
 def test_encoding_ends_once_there_are_more_tokens_than_can_be_used(tokenizer: Tokenizer) -> None:
     texts = ["one two three"] * 10_000
     found = tokens.encode(tokenizer, texts, most=1000)
-    assert sum(map(len, found.rows)) > 1000
-    assert len(found.rows) <= 1000 / 5 + tokens.CHUNK
+    assert sum(map(len, found)) > 1000
+    assert len(found) <= 1000 / 5 + tokens.CHUNK
 
 
 def test_texts_that_are_cut_are_counted(tokenizer: Tokenizer) -> None:
-    assert tokens.encode(tokenizer, ["short", "word " * 500, "a " * 9000, "x"]).truncated == 2
+    rows = tokens.encode(tokenizer, ["short", "word " * 500, "a " * 9000, "x"])
+    assert [row.truncated for row in rows] == [False, True, True, False]
 
 
 def test_a_word_of_six_megabytes_costs_no_more_than_a_long_one() -> None:
@@ -81,6 +83,6 @@ def test_a_word_of_six_megabytes_costs_no_more_than_a_long_one() -> None:
     pairs = Tokenizer(models.BPE({"a": 0, "aa": 1, "aaa": 2}, [("a", "a"), ("aa", "a")]))
     pairs.pre_tokenizer = pre_tokenizers.Whitespace()
     tokens.prepare(pairs, 128)
-    long, longer = (tokens.encode(pairs, ["a" * size]).rows[0] for size in (60_000, 6_000_000))
+    long, longer = (tokens.encode(pairs, ["a" * size])[0] for size in (60_000, 6_000_000))
     assert len(long) == 128
     assert long == longer

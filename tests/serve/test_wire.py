@@ -312,6 +312,7 @@ def as_json(outcome: Outcome) -> dict[str, object]:
     """What a client parses from an answer, in the words of the README."""
     if isinstance(outcome, BadLine):
         return {"error": outcome.reason}
+    assert isinstance(outcome, Prediction)
     found: dict[str, object] = {
         "probability": outcome.probability,
         "predicted_label": outcome.predicted_label,
@@ -346,6 +347,7 @@ def test_what_is_written_as_csv_is_parsed_again_one_row_for_each_record(
         if isinstance(outcome, BadLine):
             assert row == ["", "", outcome.reason]
         else:
+            assert isinstance(outcome, Prediction)
             assert row[0] == str(outcome.predicted_label)
             assert list(map(float, row[1:])) == [
                 outcome.probability,
