@@ -1,4 +1,4 @@
-"""A checkpoint directory in, a packed model directory out: the console script pack-model."""
+"""The console script pack-model: make a packed model directory of a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,21 +7,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from compress import archive, card, graph, prepack, probe, quantise, tokenizer
-from model_handler import ModelError, artifacts, cpu, limits
-from model_handler import manifest as manifests
+from compress import archive, convert, prepack, probe
+from model_handler import ModelError
 from model_handler.errors import ArtifactError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from model_handler.engines import Model
-
-GRAPH = "model.onnx"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -73,70 +63,21 @@ def _say(step: str) -> None:
 def pack(
     checkpoint: Path, out: Path, say: Callable[[str], None], portable_only: bool = False
 ) -> float:
-    """Export, fuse, quantise, check, and only then put the result at `out`.
+    """Convert a checkpoint, check the result, and only then put it at `out`.
 
     Returns the largest change of a logit on the probe texts. Raises ModelError when the checkpoint
     cannot be opened, DriftError when the result answers differently; `out` is then untouched.
     """
-    from transformers import AutoModelForSequenceClassification
-
-    from model_handler.engines import torch_engine
-
     if not checkpoint.is_dir():
         raise ArtifactError(f"{checkpoint} is not a directory; name one with a checkpoint")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ArtifactError(f"{out} exists and is not an empty directory; name a new one")
-    artifacts.check_checkpoint(checkpoint, sorted(checkpoint.iterdir()))
-    say("open the checkpoint")
-    original = torch_engine.open_model(checkpoint, limits.Limits(cpu.threads()))
-    expected = probe.logits(original)
     with _beside(out) as (made, scratch):
-        say("export")
-        # "eager" attention is the form that the fusions below can recognise.
-        model = AutoModelForSequenceClassification.from_pretrained(
-            checkpoint, attn_implementation="eager", local_files_only=True, weights_only=True
-        ).eval()
-        graph.export(model, scratch / "exported.onnx")
-        say("fuse")
-        heads, hidden = model.config.num_attention_heads, model.config.hidden_size
-        graph.fuse(scratch / "exported.onnx", scratch / "fused.onnx", heads, hidden)
-        say("quantise")
-        quantise.quantise(scratch / "fused.onnx", scratch / "quantised.onnx")
-        graph.save(scratch / "quantised.onnx", made / GRAPH)
-        tokenizer.save(original.tokenizer, made / "tokenizer.json")
-        say("check")
-        drift = _finish(made, original, checkpoint, model.config.model_type, expected)
+        drift = convert.convert(checkpoint, made, scratch, say)
         if not portable_only:
             say("pre-pack for this CPU")
             prepack.add(made)
         return drift
-
-
-def _finish(
-    made: Path, original: Model, checkpoint: Path, architecture: str, expected: np.ndarray
-) -> float:
-    """Compare the graph with the checkpoint and write the manifest and the card."""
-    from model_handler.engines import onnx_engine
-
-    session = onnx_engine.open_session(made / GRAPH, limits.Limits(cpu.threads()))
-    found = probe.logits(original, lambda batch: onnx_engine.run(session, batch))
-    drift = probe.check(expected, found)
-    manifest = manifests.Manifest(
-        labels=original.labels,
-        problem_type=original.problem_type,
-        max_length=original.max_length,
-        pad_id=original.pad_id,
-        graph=GRAPH,
-        files=manifests.describe(*sorted(made.iterdir())),
-        source={"checkpoint": checkpoint.resolve().name, "architecture": architecture}
-        | {tool: metadata.version(tool) for tool in ("torch", "transformers", "onnxruntime")},
-        probe_texts=probe.TEXTS,
-        probe_logits=tuple(tuple(round(float(x), 5) for x in row) for row in found),
-        tolerance=probe.ROUNDING,
-    )
-    manifest.write(made)
-    card.write(made, manifest, checkpoint, drift)
-    return drift
 
 
 @contextmanager
