@@ -1,4 +1,4 @@
-"""A packed model directory in, an onnxruntime engine out.
+"""Open a packed model directory on onnxruntime.
 
 It opens twice. First the portable graph as it lies in the file, mapped: that takes a quarter of the
 time, but each run has to bring the weights into the layout of the CPU. Then, once the first
@@ -72,24 +72,41 @@ class OnnxEngine:
         self._probe.check(self._session)
 
     def settle(self) -> None:
-        """Hash the weights, and change over to the layout of this CPU."""
-        manifests.verify(self._directory, self._manifest.files)
-        if self._manifest.prepacked:
-            try:
-                self._session = self._prepacked()
-                return
-            except ModelError as error:
-                log.warning("pre-packed weights are not used, the portable graph is: %s", error)
-        self._session = open_session(self._directory / self._manifest.graph, self._limits)
+        """Change over to the layout of this CPU, and hash the weights.
 
-    def _prepacked(self) -> onnxruntime.InferenceSession:
-        """A session on pre-packed weights; raises ModelError with the reason why there is none."""
-        found = fitting(self._manifest)
-        manifests.verify(self._directory, found.files)
-        session = open_session(self._directory / found.graph, self._limits)
-        if self._probe is not None:
-            self._probe.check(session)
-        return session
+        In this order, since requests take several times as long until the change.
+        """
+        prepacked = self._change_to_prepacked() if self._manifest.prepacked else None
+        if prepacked is None:
+            self._session = self._portable()
+        manifests.verify(self._directory, self._manifest.files, gently=True)
+        if prepacked is not None:
+            try:
+                manifests.verify(self._directory, prepacked.files, gently=True)
+            except ModelError as error:
+                _warn(error)
+                self._session = self._portable()
+
+    def _portable(self) -> onnxruntime.InferenceSession:
+        return open_session(self._directory / self._manifest.graph, self._limits)
+
+    def _change_to_prepacked(self) -> Prepacked | None:
+        """Use pre-packed weights that pass the probe; None if there are none, with a warning."""
+        try:
+            found = fitting(self._manifest)
+            manifests.glance(self._directory, found.files)
+            session = open_session(self._directory / found.graph, self._limits)
+            if self._probe is not None:
+                self._probe.check(session)
+        except ModelError as error:
+            _warn(error)
+            return None
+        self._session = session
+        return found
+
+
+def _warn(reason: ModelError) -> None:
+    log.warning("pre-packed weights are not used, the portable graph is: %s", reason)
 
 
 @dataclass(frozen=True)
