@@ -1,6 +1,6 @@
-"""An approved model package in, the first answer of a serverless endpoint out: boto3.
+"""Deploy an approved model package to a serverless endpoint, and ask it: boto3.
 
-The steps and figures of AWS's announcement of Serverless Inference:
+The steps of AWS's announcement of Serverless Inference:
 https://aws.amazon.com/blogs/aws/amazon-sagemaker-serverless-inference-machine-learning-inference-without-worrying-about-servers/
 """
 
@@ -20,13 +20,33 @@ def main() -> None:
     parser.add_argument("--package", required=True, help="its ARN, as registry.py prints it")
     parser.add_argument("--role", required=True, help="ARN of the role, as role.py prints it")
     parser.add_argument("--name", default="sentiment", help="default: %(default)s")
+    # Accounts that are new get 3072 at most, so 5120, which the announcement has, fails there.
+    parser.add_argument(
+        "--memory",
+        type=int,
+        default=1024,
+        choices=range(1024, 6145, 1024),
+        metavar="MB",
+        help="1024 to 6144 (default: %(default)s, which is enough for the default model)",
+    )
     given = parser.parse_args()
 
     client = boto3.client("sagemaker")
     client.create_model(
         ModelName=given.name,
         ExecutionRoleArn=given.role,
-        Containers=[{"ModelPackageName": given.package}],
+        Containers=[
+            {
+                "ModelPackageName": given.package,
+                # The platform tells a container neither. Since 2023 a model may have variables
+                # besides those of its package:
+                # https://github.com/aws/sagemaker-python-sdk/pull/3581
+                "Environment": {
+                    "MEMORY_SIZE_IN_MB": str(given.memory),
+                    "ENDPOINT_NAME": given.name,
+                },
+            }
+        ],
     )
     client.create_endpoint_config(
         EndpointConfigName=given.name,
@@ -34,8 +54,7 @@ def main() -> None:
             {
                 "VariantName": "AllTraffic",
                 "ModelName": given.name,
-                # The default model needs 1024. Accounts that are new get 3072 at most.
-                "ServerlessConfig": {"MemorySizeInMB": 5120, "MaxConcurrency": 5},
+                "ServerlessConfig": {"MemorySizeInMB": given.memory, "MaxConcurrency": 5},
             }
         ],
     )

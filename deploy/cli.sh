@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# IMAGE (as build.sh push prints it) and ROLE (as role.py prints it) in the environment in; the
-# first answers of a serverless endpoint out: AWS CLI, version 1 or 2.
+# Deploy to a serverless endpoint, and ask it, with the AWS CLI, version 1 or 2. Set IMAGE (as
+# build.sh push prints it) and ROLE (as role.py prints it).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,4 +1,4 @@
-"""Texts in, predictions out: InvokeEndpoint with the patience that a serverless endpoint wants.
+"""Ask a serverless endpoint with the patience that it wants.
 
 A recipe: it needs boto3 and nothing else of this repository. From a shell, a text a line:
 

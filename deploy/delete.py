@@ -1,19 +1,27 @@
-"""The name of an endpoint in; nothing of it out: all that belongs to it is deleted.
+"""Delete an endpoint with all that belongs to it.
 
-That is its scaling, itself, its models with every configuration of theirs, its alarms and its log;
-with --packages also the versions in the model registry. What another endpoint uses is kept. Without
---yes it only says what it would do. A stack is deleted by `aws cloudformation delete-stack`.
+That is its scaling, itself, its models with every configuration of theirs, its alarms and its log,
+and the archive, the bucket and the role that own_model.py made for it; with --packages also the
+versions in the model registry. What another endpoint uses is kept. Without --yes it only says what
+it would do. A stack is deleted by `aws cloudformation delete-stack`.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+
+if not __package__:  # run as a file: what is imported lies in the root, not beside it
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from deploy import archives, role
 
 # What is deleted, and how.
 Step = tuple[str, Callable[[], Any]]
@@ -48,16 +56,16 @@ class Models:
         self.configs = [each for each, inside in models.items() if inside & self.names]
         there = {each["ModelName"] for each in pages(client, "list_models", "Models")}
         self.names &= there
+        self.own = [client.describe_model(ModelName=each) for each in self.names]
+        self.others = [client.describe_model(ModelName=each) for each in there - self.names]
 
 
-def sagemaker(name: str, packages: bool) -> Iterator[Step]:
+def sagemaker(client: Any, name: str, found: Models, packages: bool) -> Iterator[Step]:
     """The endpoint, configurations, models, model packages."""
-    client = boto3.client("sagemaker")
-    found = Models(client, name)
     versions = {
         each["ModelPackageName"]
-        for model in found.names
-        for each in containers(client.describe_model(ModelName=model))
+        for model in found.own
+        for each in containers(model)
         if "ModelPackageName" in each
     }
     if found.has_endpoint:
@@ -84,6 +92,53 @@ def delete_endpoint(client: Any, name: str) -> None:
     """Until it is gone: what it uses is deleted after it."""
     client.delete_endpoint(EndpointName=name)
     client.get_waiter("endpoint_deleted").wait(EndpointName=name)
+
+
+def own_archive(name: str, found: Models, bucket: str | None) -> Iterator[Step]:
+    """The archive that own_model.py uploaded, and its bucket if that holds nothing else."""
+    session = boto3.Session()
+    s3 = session.client("s3")
+    place = archives.Place.of(session, name, bucket)
+    urls = {url for model in found.own for url in data(model)} | {place.url}
+    for url in urls - {url for model in found.others for url in data(model)}:
+        where, _, key = url.removeprefix("s3://").partition("/")
+        # What is not there, or not ours to see, was not made for this endpoint.
+        if asked(s3.head_object, Bucket=where, Key=key).get("Metadata") != archives.MARK:
+            continue
+        yield f"archive {url}", partial(s3.delete_object, Bucket=where, Key=key)
+        made = asked(s3.get_bucket_tagging, Bucket=where).get("TagSet") == archives.tags()
+        inside = [each["Key"] for each in s3.list_objects_v2(Bucket=where)["Contents"]]
+        if made and inside == [key]:
+            yield f"bucket {where}", partial(s3.delete_bucket, Bucket=where)
+
+
+def own_role(name: str, found: Models) -> Iterator[Step]:
+    """The role that own_model.py made."""
+    iam = boto3.client("iam")
+    own = role.name_for(name)
+    made = asked(iam.get_role, RoleName=own).get("Role", {})
+    used = {model["ExecutionRoleArn"] for model in found.others}
+    if made.get("Tags") == archives.tags() and made["Arn"] not in used:
+        yield f"role {own}", partial(delete_role, iam, own)
+
+
+def delete_role(iam: Any, name: str) -> None:
+    """With its policy, if it has got one; that must go first."""
+    asked(iam.delete_role_policy, RoleName=name, PolicyName=role.POLICY)
+    iam.delete_role(RoleName=name)
+
+
+def asked(call: Callable[..., Any], **given: Any) -> dict[str, Any]:
+    """The answer, or nothing where there is none."""
+    try:
+        return dict(call(**given))
+    except ClientError:
+        return {}
+
+
+def data(model: dict[str, Any]) -> set[str]:
+    """The archives of a model."""
+    return {each["ModelDataUrl"] for each in containers(model) if "ModelDataUrl" in each}
 
 
 def containers(model: dict[str, Any]) -> list[dict[str, Any]]:
@@ -127,11 +182,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Delete an endpoint with all that belongs to it.")
     parser.add_argument("endpoint", help="its name")
     parser.add_argument("--packages", action="store_true", help="also from the model registry")
+    parser.add_argument("--bucket", help="that own_model.py was given, if it made no model")
     parser.add_argument("--yes", action="store_true", help="do it")
     given = parser.parse_args()
     name = given.endpoint
+    client = boto3.client("sagemaker")
+    found = Models(client, name)
     # All is found before anything is deleted.
-    steps = [*scaling(name), *sagemaker(name, given.packages), *alarms(name), *logs(name)]
+    steps = [
+        *scaling(name),
+        *sagemaker(client, name, found, given.packages),
+        *alarms(name),
+        *logs(name),
+        *own_archive(name, found, given.bucket),
+        *own_role(name, found),
+    ]
     for what, delete in steps:
         print("deleting" if given.yes else "would delete", what)
         if given.yes:

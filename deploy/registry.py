@@ -1,7 +1,8 @@
-"""An image in ECR, perhaps a model in S3, in; an approved version in the registry out: its ARN.
+"""Register an image, perhaps with a model in S3, in the model registry; print the version's ARN.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry.html. Without --model-data the model
-is the one in the image.
+is the one in the image. A version knows no endpoint, so MEMORY_SIZE_IN_MB and ENDPOINT_NAME are
+set when a model is made of it: see boto3_blog.py.
 """
 
 from __future__ import annotations

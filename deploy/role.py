@@ -1,4 +1,4 @@
-"""A name in; the execution role of the endpoint out: its ARN, made where it is missing.
+"""Make the execution role of an endpoint where it is missing, and print its ARN.
 
 It may do what a model of this image needs, and nothing else:
 https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 REPOSITORY = "sagemaker-serverless-sentiment"
+POLICY = "endpoint"
 
 
 def trust(account: str) -> dict[str, Any]:
@@ -92,8 +94,46 @@ def policy(
     return {"Version": "2012-10-17", "Statement": statements}
 
 
+def name_for(endpoint: str) -> str:
+    """Name the role of one endpoint; 64 characters are allowed, and ENDPOINT may have 63."""
+    return f"{endpoint[:55]}-endpoint"
+
+
+def make(
+    name: str,
+    repository: str = REPOSITORY,
+    bucket: str | None = None,
+    wait: float = 10,
+    tags: Sequence[Mapping[str, str]] = (),
+) -> str:
+    """Make the role, or give it these rights again, and return its ARN.
+
+    Only a new role is waited for, and only a new one gets the tags.
+    """
+    session = boto3.Session()
+    iam = session.client("iam")
+    _, partition, _, _, account, _ = (
+        session.client("sts").get_caller_identity()["Arn"].split(":", 5)
+    )
+    try:
+        role, wait = iam.get_role(RoleName=name)["Role"], 0.0
+    except iam.exceptions.NoSuchEntityException:
+        role = iam.create_role(
+            RoleName=name,
+            AssumeRolePolicyDocument=json.dumps(trust(account)),
+            Tags=tags,
+        )["Role"]
+        iam.get_waiter("role_exists").wait(RoleName=name)
+    document = policy(partition, session.region_name, account, repository, bucket)
+    iam.put_role_policy(RoleName=name, PolicyName=POLICY, PolicyDocument=json.dumps(document))
+    # IAM says that it is there before all others know it:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+    time.sleep(wait)
+    return str(role["Arn"])
+
+
 def main() -> None:
-    """Make the role, or give it these rights again."""
+    """Make the role and print its ARN."""
     parser = argparse.ArgumentParser(description="Make the execution role of the endpoint.")
     parser.add_argument("--name", default="sentiment-endpoint", help="default: %(default)s")
     parser.add_argument("--repository", default=REPOSITORY, help="in ECR (default: %(default)s)")
@@ -105,30 +145,7 @@ def main() -> None:
         help="seconds until a new role is known everywhere (default: %(default)s)",
     )
     given = parser.parse_args()
-
-    session = boto3.Session()
-    iam = session.client("iam")
-    _, partition, _, _, account, _ = (
-        session.client("sts").get_caller_identity()["Arn"].split(":", 5)
-    )
-    try:
-        role, wait = iam.get_role(RoleName=given.name)["Role"], 0.0
-    except iam.exceptions.NoSuchEntityException:
-        role, wait = (
-            iam.create_role(
-                RoleName=given.name, AssumeRolePolicyDocument=json.dumps(trust(account))
-            )["Role"],
-            given.wait,
-        )
-        iam.get_waiter("role_exists").wait(RoleName=given.name)
-    document = policy(partition, session.region_name, account, given.repository, given.bucket)
-    iam.put_role_policy(
-        RoleName=given.name, PolicyName="endpoint", PolicyDocument=json.dumps(document)
-    )
-    # IAM says that it is there before all others know it:
-    # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
-    time.sleep(wait)
-    print(role["Arn"])
+    print(make(given.name, given.repository, given.bucket, given.wait))
 
 
 if __name__ == "__main__":

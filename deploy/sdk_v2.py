@@ -1,4 +1,4 @@
-"""An image, or a finished training job, in; answers of a serverless endpoint out: SageMaker SDK 2.
+"""Deploy an image, or what a training job has made, and ask it: SageMaker SDK 2.
 
     sdk_v2.py --role ARN --image URI                            the model in the image
     sdk_v2.py --role ARN --image URI --model-data s3://.../model.tar.gz
@@ -22,6 +22,8 @@ from sagemaker.serializers import JSONLinesSerializer
 from sagemaker.serverless import ServerlessInferenceConfig
 from sagemaker.session import Session
 
+MEMORY = 1024
+
 
 def main() -> None:
     """Deploy, and ask."""
@@ -38,22 +40,31 @@ def main() -> None:
     # A cold start may take longer than the minute that boto3 waits; client.py tells more.
     patient = boto3.client("sagemaker-runtime", config=Config(read_timeout=250))
     session = Session(sagemaker_runtime_client=patient)
+    # The platform tells a container neither.
+    environment = {"MEMORY_SIZE_IN_MB": str(MEMORY), "ENDPOINT_NAME": given.name}
     wishes = {
         "endpoint_name": given.name,
         "serverless_inference_config": ServerlessInferenceConfig(
-            memory_size_in_mb=1024, max_concurrency=5
+            memory_size_in_mb=MEMORY, max_concurrency=5
         ),
     }
     if given.training_job:
         estimator = Estimator.attach(given.training_job, sagemaker_session=session)
         # It would be served with the image that it was trained with.
-        estimator.deploy(**wishes, image_uri=given.image, role=given.role, model_name=given.name)
+        estimator.deploy(
+            **wishes,
+            image_uri=given.image,
+            role=given.role,
+            model_name=given.name,
+            env=environment,
+        )
     else:
         model = Model(
             image_uri=given.image,
             model_data=given.model_data,
             role=given.role,
             name=given.name,
+            env=environment,
             sagemaker_session=session,
         )
         model.deploy(**wishes)

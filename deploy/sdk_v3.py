@@ -1,4 +1,4 @@
-"""An image in, answers of a serverless endpoint out: SageMaker SDK 3.
+"""Deploy an image to a serverless endpoint, and ask it: SageMaker SDK 3.
 
     sdk_v3.py --role ARN --image URI [--model-data s3://.../model.tar.gz]
 
@@ -23,6 +23,7 @@ from sagemaker.core.shapes import (
 from sagemaker.core.utils.utils import SPECIAL_SNAKE_TO_PASCAL_MAPPINGS, SageMakerClient
 
 LINES = "application/jsonlines"
+MEMORY = 1024
 # sagemaker-core 2.27 sends "MemorySizeInMb", which boto3 refuses; harmless where that is mended:
 # https://github.com/aws/sagemaker-core/issues/225
 SPECIAL_SNAKE_TO_PASCAL_MAPPINGS["memory_size_in_mb"] = "MemorySizeInMB"
@@ -42,7 +43,11 @@ def main() -> None:
     # The first client is that of all resources. A cold start may take longer than the minute that
     # boto3 waits; client.py tells more.
     SageMakerClient(config=Config(read_timeout=250))
-    container = ContainerDefinition(image=given.image)
+    container = ContainerDefinition(
+        image=given.image,
+        # The platform tells a container neither.
+        environment={"MEMORY_SIZE_IN_MB": str(MEMORY), "ENDPOINT_NAME": given.name},
+    )
     if given.model_data:
         container.model_data_url = given.model_data
     Model.create(model_name=given.name, primary_container=container, execution_role_arn=given.role)
@@ -53,7 +58,7 @@ def main() -> None:
                 variant_name="AllTraffic",
                 model_name=given.name,
                 serverless_config=ProductionVariantServerlessConfig(
-                    memory_size_in_mb=1024, max_concurrency=5
+                    memory_size_in_mb=MEMORY, max_concurrency=5
                 ),
             )
         ],

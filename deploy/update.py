@@ -1,4 +1,4 @@
-"""A name of an endpoint and a wish in; the endpoint, changed while it serves, out.
+"""Change an endpoint while it serves.
 
 update.py memory sentiment 2048              another memory size
 update.py provisioned sentiment 2            containers that are kept warm
@@ -100,20 +100,24 @@ class Endpoint:
             f"{self.name}-{instance_type.replace('.', '-')}",
             {
                 "VariantName": "RealTime",
-                "ModelName": self.variant["ModelName"],
+                # It would go on to use the share of a CPU that the memory size has.
+                "ModelName": self._told(None),
                 "InstanceType": instance_type,
                 "InitialInstanceCount": 1,
             },
         )
 
-    def _told(self, megabytes: int) -> str:
-        """The model, or one like it if it is told its memory size, which was another."""
+    def _told(self, megabytes: int | None) -> str:
+        """The name of a model like the one that serves, which is told this memory size, or none."""
         found = self.client.describe_model(ModelName=self.variant["ModelName"])
         container = found.get("PrimaryContainer") or found["Containers"][0]
-        if container.get("Environment", {}).get(MEMORY, str(megabytes)) == str(megabytes):
+        before = container.get("Environment", {})
+        environment = {key: value for key, value in before.items() if key != MEMORY}
+        if megabytes:
+            environment[MEMORY] = str(megabytes)
+        if environment == before:
             return str(found["ModelName"])
-        name = f"{self.name[:40]}-{megabytes}-{int(time.time())}"
-        environment = {**container["Environment"], MEMORY: str(megabytes)}
+        name = f"{self.name[:40]}-{megabytes or 'instance'}-{int(time.time())}"
         self.client.create_model(
             ModelName=name,
             ExecutionRoleArn=found["ExecutionRoleArn"],
