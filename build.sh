@@ -12,12 +12,13 @@ usage: ./build.sh [build|smoke|sbom|audit|push|all] [--target full|slim] [--tag 
   sbom    list the packages in the image, Python's and Debian's, in sbom-TARGET.cdx.json (CycloneDX)
   audit   the same, and look its Python packages up in a database of vulnerabilities with pip-audit;
           exits with 2 if any is vulnerable, with 3 if the database cannot be asked
-  push    push the image to Amazon ECR, tagged with its version and git revision
+  push    push the image to Amazon ECR, tagged with its version and git revision; refuses an image
+          that serverless endpoints cannot run
   all     build, smoke, sbom, push
 
   --target    full: any Hugging Face checkpoint, with torch (the default); slim: packed models only
   --tag       name of the local image (default: sagemaker-serverless-sentiment:VERSION-TARGET)
-  --platform  passed to docker build, e.g. linux/amd64
+  --platform  what the image is built for (default: linux/amd64, as serverless endpoints run it)
 
 environment
   AUDIT_ARGS         more options of pip-audit, e.g. "--vulnerability-service osv --ignore-vuln ID"
@@ -37,8 +38,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 readonly NAME=sagemaker-serverless-sentiment
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, "Container image"
 readonly SIZE_LIMIT=10737418240
+# A serverless endpoint has no instance type that could be one with an ARM CPU, and an image for
+# ARM, which Docker builds by default on Apple Silicon, ends there with "exec format error":
+# https://gist.github.com/jhw/76a2b92c89a951552e9e04f98843485c
+readonly ARCHITECTURE=amd64
 docker=${DOCKER:-docker}
-command=build target=full tag='' platform=''
+command=build target=full tag='' platform=linux/$ARCHITECTURE
 
 while (($#)); do
   case $1 in
@@ -59,8 +64,7 @@ tag=${tag:-$NAME:$version-$target}
 readonly sbom_file=sbom-$target.cdx.json
 
 docker_build() {
-  local options=(--build-arg "VERSION=$version")
-  if [[ $platform ]]; then options+=(--platform "$platform"); fi
+  local options=(--build-arg "VERSION=$version" --platform "$platform")
   # Split at spaces on purpose: it holds several options.
   # shellcheck disable=SC2206
   options+=(${DOCKER_BUILD_ARGS:-})
@@ -72,6 +76,14 @@ docker_build() {
 
 has_image() {
   "$docker" image inspect "$tag" >/dev/null 2>&1 || fail "there is no image $tag; build it first"
+}
+
+check_architecture() {
+  has_image
+  local found
+  found=$("$docker" image inspect --format '{{.Architecture}}' "$tag")
+  [[ $found == "$ARCHITECTURE" ]] ||
+    fail "$tag is for $found, serverless endpoints run $ARCHITECTURE; build it without --platform"
 }
 
 build() {
@@ -167,7 +179,7 @@ find_registry() {
 
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/docker-push-ecr-image.html
 push() {
-  has_image
+  check_architecture
   aws ecr describe-repositories --region "$region" --repository-names "$NAME" >/dev/null 2>&1 ||
     aws ecr create-repository --region "$region" --repository-name "$NAME" >/dev/null
   aws ecr get-login-password --region "$region" |

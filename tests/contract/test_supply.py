@@ -161,3 +161,57 @@ def test_a_database_that_does_not_answer_is_no_clean_audit() -> None:
         "build.sh: the vulnerability database cannot be asked: " in answer.stderr.splitlines()[-1]
     )
     assert "no known" not in answer.stdout
+
+
+STUB = """#!/bin/sh
+echo "$(basename "$0") $*" >>"$LOG"
+case "$*" in
+  *.Architecture*) echo "$ARCHITECTURE" ;;
+  *.Size*) echo 1000000 ;;
+  *get-caller-identity*) echo 123456789012 ;;
+esac
+"""
+
+
+def stubbed(folder: Path, *arguments: str, architecture: str = "amd64") -> tuple[str, list[str]]:
+    """What build.sh says on stderr, and the calls of docker and aws that it makes."""
+    for name in ("docker", "aws"):
+        (folder / name).write_text(STUB)
+        (folder / name).chmod(0o755)
+    log = folder / "log"
+    found = subprocess.run(
+        [str(ROOT / "build.sh"), *arguments],
+        env={
+            "PATH": f"{folder}:{os.environ['PATH']}",
+            "LOG": str(log),
+            "ARCHITECTURE": architecture,
+            "AWS_REGION": "us-east-1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stderr, log.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "platform"), [([], "linux/amd64"), (["--platform", "linux/arm64"], "linux/arm64")]
+)
+def test_an_image_is_built_for_the_platform_s_cpu_unless_another_is_named(
+    arguments: list[str], platform: str, tmp_path: Path
+) -> None:
+    said, calls = stubbed(tmp_path, "build", *arguments)
+    assert said == ""
+    assert f" --platform {platform} " in calls[0]
+
+
+def test_an_image_for_another_cpu_is_not_pushed(tmp_path: Path) -> None:
+    said, calls = stubbed(tmp_path, "push", "--tag", "mine:1", architecture="arm64")
+    assert said == (
+        "build.sh: mine:1 is for arm64, serverless endpoints run amd64; "
+        "build it without --platform\n"
+    )
+    assert not any(" ecr " in call or "docker push" in call for call in calls)
+    said, calls = stubbed(tmp_path, "push", "--tag", "mine:1")
+    assert said == ""
+    assert any(call.startswith("docker push 123456789012.dkr.ecr.us-east-1") for call in calls)
