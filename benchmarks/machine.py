@@ -1,9 +1,10 @@
-"""Nothing in; words about this machine and its packages out."""
+"""Describe this machine, its packages, and what else it did during a measurement."""
 
 from __future__ import annotations
 
 import os
 import platform
+import resource
 import time
 from importlib import metadata
 from pathlib import Path
@@ -34,3 +35,37 @@ def facts() -> dict[str, str]:
         "Python": platform.python_version(),
         "packages": ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES),
     }
+
+
+class OtherWork:
+    """What a machine does beside a measurement, from the making of this on.
+
+    The measurement is this process and its children, which must have ended when words are asked
+    for: their CPU time is known only then.
+    """
+
+    def __init__(self) -> None:
+        self._start = _seconds()
+
+    def words(self) -> str:
+        """Say how much of the CPU time others had, on this machine and on its host."""
+        wall, busy, stolen, own = (
+            now - before for now, before in zip(_seconds(), self._start, strict=True)
+        )
+        whole = wall * (os.cpu_count() or 1)
+        others = max(busy - own, 0.0)
+        return f"{others / whole:.0%} of the CPU time, and {stolen / whole:.0%} taken by the host"
+
+
+def _seconds() -> tuple[float, float, float, float]:
+    """Wall clock; CPU seconds of all processes; those that the host took; our own.
+
+    https://man7.org/linux/man-pages/man5/proc_stat.5.html
+    """
+    ticks = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
+    user, nice, system, _idle, _wait, interrupts, soft, stolen = (
+        each / os.sysconf("SC_CLK_TCK") for each in ticks
+    )
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own = sum(each.ru_utime + each.ru_stime for each in used)
+    return time.monotonic(), user + nice + system + interrupts + soft, stolen, own

@@ -1,10 +1,11 @@
-"""Results in, the Markdown page out."""
+"""Write RESULTS.md, the page with the figures of the benchmark."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
 
+from benchmarks import plot
 from benchmarks.results import Results
 from benchmarks.rows import ROWS, WHO, Row
 
@@ -27,6 +28,12 @@ NOTES = """\
   times the price of that size ([cost.py](cost.py))
 - plain container: [plain/](plain/README.md)"""
 
+# https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+VNNI = """\
+None of these figures was taken on AWS, whose CPUs may lack VNNI, an instruction for products of
+8-bit numbers: without it, an int8 model computes about 3 times as fast as an fp32 one, not 5 times
+([performance.md](../docs/performance.md#what-stands-in-the-way-of-more))."""
+
 
 def page(results: Results) -> str:
     """Medians with the least and the most of all runs, ratios, and whether goals are met."""
@@ -36,6 +43,9 @@ def page(results: Results) -> str:
     return f"""# Figures
 
     {results.command}
+
+Measured locally: {plot.where(results)}.
+{VNNI}
 
 Each figure is the median of the runs, with the least and the most in brackets. Starts are
 interleaved, so that a slow minute of the machine meets all servers.

@@ -1,4 +1,4 @@
-"""Minutes and connections in; lost answers, latencies and memory of a server under load out.
+"""Keep a server under load, and count what it loses, how long it takes and how it grows.
 
 python -m benchmarks.soak [--minutes 30] [--connections 1 8 64 256] [--redraw]
 writes SOAK.md, soak.json and soak.svg. benchmarks/phases.py says what is done, in which order.
@@ -58,12 +58,14 @@ def run(options: argparse.Namespace) -> results.Results:
     facts["packages"] += f", hdrhistogram {metadata.version('hdrhistogram')}"
     facts["model"] = options.model.name
     found = results.Results(command, facts)
+    others = machine.OtherWork()
     with server.running(launch, {options.cpu}, output=subprocess.DEVNULL) as running:
         running.wait(body(texts.FIRST))
         known = learn(running.client.post)
         facts["texts"] = f"{len(known)}, invented; no two have the same answer"
         phases = Phases(running, Questions(known), found, options.connections, options.minutes)
         phases.run()
+    facts["other work"] = others.words()
     return found
 
 

@@ -1,4 +1,4 @@
-"""Results of a soak in, its Markdown page out."""
+"""Write SOAK.md, the page with the results of a soak."""
 
 from __future__ import annotations
 
@@ -65,6 +65,8 @@ def page(results: Results) -> str:
 
 ## Latencies, ms
 
+{_machine(results)}
+
 {_latencies(results)}
 
 ## Pings, ms
@@ -119,6 +121,23 @@ def _counts(results: Results) -> str:
     heads = ("", "asked", "right", "refused, asked again", "wrong", "lost", "errors")
     whom = results.values.get("asked", {})
     return _block(results, heads, ("asked", "right", "refused", "wrong", "lost", "errors"), whom)
+
+
+def _machine(results: Results) -> str:
+    """Tell what else the machine did, and how to tell that from what the server did."""
+    words = f"Other work on the machine ({results.facts.get('CPU', 'CPU unknown')}) meanwhile: "
+    words += f"{results.facts.get('other work', 'not measured')}.\n"
+    if results.of("p50", "1"):
+        usual, slow = (_cell(results, f"uncorrected_{what}", "1") for what in ("p50", "p99"))
+        behind = _cell(results, "p99", "1")
+        words += f"""
+With one connection the server has one request at a time. From its sending, half of them took
+{usual} ms at most, and one in a hundred {slow} ms or more; requests differ in size, up to 7 times,
+and the rest is time in which the CPU was not free. Requests that were planned for such a while wait
+behind it: counted from the time that they were planned for, one in a hundred took {behind} ms or
+more. So on a busy machine the uncorrected columns tell more of the server, and the others more of
+the machine."""
+    return words
 
 
 def _latencies(results: Results) -> str:

@@ -9,6 +9,7 @@ it would do. A stack is deleted by `aws cloudformation delete-stack`.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -50,12 +51,13 @@ class Models:
             models[config] = {variant["ModelName"] for variant in found["ProductionVariants"]}
         own = endpoints[name]["EndpointConfigName"] if self.has_endpoint else name
         others = set().union(*(models.get(each, ()) for each in used - {own}))
-        # And that of its name: the one it began with, before or without an endpoint.
-        self.names = (models.get(own, set()) | {name}) - others
-        # Updates leave theirs behind.
-        self.configs = [each for each, inside in models.items() if inside & self.names]
         there = {each["ModelName"] for each in pages(client, "list_models", "Models")}
-        self.names &= there
+        # And that of its name: the one it began with, before or without an endpoint; and those
+        # that update.py left behind.
+        before = re.compile(rf"{name}|{name[:40]}-(\d+|instance)-\d+")
+        self.names = models.get(own, set()) | set(filter(before.fullmatch, there))
+        self.names = (self.names & there) - others
+        self.configs = [each for each, inside in models.items() if inside & self.names]
         self.own = [client.describe_model(ModelName=each) for each in self.names]
         self.others = [client.describe_model(ModelName=each) for each in there - self.names]
 

@@ -23,7 +23,8 @@ from tests.conftest import BLOG, BUNDLED, ROOT, lines
 @pytest.fixture
 def made_up() -> results.Results:
     """Every figure of every row: 1, 2 and 3, and ten times as much for what it is compared with."""
-    found = results.Results("python -m benchmarks.bench", {"CPU": "made up"}, missing={"x": "why"})
+    facts = {"CPU": "made-up CPU", "CPU flags": "avx512_vnni no"}
+    found = results.Results("python -m benchmarks.bench", facts, missing={"x": "why"})
     for row in rows.ROWS:
         found.values.setdefault(row.what, {})[row.who] = [1.0, 3.0, 2.0]
         if row.other:
@@ -39,8 +40,12 @@ def test_page_and_picture_are_made_from_results_json_alone(
     bench.main()
     assert (tmp_path / "RESULTS.md").read_text() == page.page(made_up)
     picture = (tmp_path / "results.svg").read_text()
-    for title in ("cold start, s", "16 tokens, ms", "records a second", "peak RSS, MB", "USD"):
+    for title in ("cold start, s", "one short text, ms", "reviews a second", "peak memory", "USD"):
         assert title in picture
+    # What is compared, and that it is not AWS that was measured.
+    for words in ("this container", "plain container", "RoBERTa-base", "measured locally"):
+        assert words in picture
+    assert "made-up CPU, without VNNI" in picture
     assert "<text" in picture
     assert "10.0x faster" in picture
     assert "0.1x more" in picture

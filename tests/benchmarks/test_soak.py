@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -47,6 +48,9 @@ def test_a_short_soak_loses_nothing_and_writes_page_and_picture(
     assert str(tmp_path) not in page
     assert "| requests lost | 0 | 0 | yes |" in page
     assert "not measured" not in page
+    assert re.search(
+        r"Other work on the machine \(.*\) meanwhile: \d+% of the CPU time, and \d+%", page
+    )
     picture = (tmp_path / "soak.svg").read_text()
     for words in ("percentile", "RSS, MB", "connections", "in 10,000 requests"):
         assert words in picture

@@ -166,7 +166,7 @@ def test_a_database_that_does_not_answer_is_no_clean_audit() -> None:
 STUB = """#!/bin/sh
 echo "$(basename "$0") $*" >>"$LOG"
 case "$*" in
-  *.Architecture*) echo "$ARCHITECTURE" ;;
+  *.Architecture*) echo "$FOUND" ;;
   *.Size*) echo 1000000 ;;
   *get-caller-identity*) echo 123456789012 ;;
 esac
@@ -184,7 +184,7 @@ def stubbed(folder: Path, *arguments: str, architecture: str = "amd64") -> tuple
         env={
             "PATH": f"{folder}:{os.environ['PATH']}",
             "LOG": str(log),
-            "ARCHITECTURE": architecture,
+            "FOUND": architecture,
             "AWS_REGION": "us-east-1",
         },
         capture_output=True,

@@ -41,9 +41,21 @@ def labels(out: str) -> list[int]:
     return [each["predicted_label"] for each in answers]
 
 
-def deploy(account: Account, name: str = "sentiment") -> None:
+def told(memory: int) -> dict[str, str]:
+    """What each way to deploy tells the container."""
+    return {"MEMORY_SIZE_IN_MB": str(memory), "ENDPOINT_NAME": "sentiment"}
+
+
+def environment(account: Account) -> dict[str, str]:
+    """Of the model that serves."""
+    found = account.desk.client("sagemaker").describe_model(ModelName="sentiment")
+    return dict(found["PrimaryContainer"]["Environment"])
+
+
+def deploy(account: Account, name: str = "sentiment", memory: str = "1024") -> None:
     """The blog's way."""
     arguments = ["--package", account.package("--group", name), "--role", account.role()]
+    arguments += ["--memory", memory]
     answer = json.loads(account.run("boto3_blog.py", *arguments, "--name", name))
     assert answer["predicted_label"] == 1
 
@@ -53,9 +65,13 @@ def delete(account: Account, name: str = "sentiment") -> str:
 
 
 def test_boto3_as_the_blog_has_it(account: Account) -> None:
-    deploy(account)
-    config = {"MemorySizeInMB": 5120, "MaxConcurrency": 5}
+    deploy(account, memory="2048")
+    config = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
     assert variant(account)["CurrentServerlessConfig"] == config
+    (container,) = account.desk.client("sagemaker").describe_model(ModelName="sentiment")[
+        "Containers"
+    ]
+    assert container["Environment"] == told(2048)
     assert ask(account, text="This is not the right product.") == -1
     delete(account)
 
@@ -81,6 +97,7 @@ def test_the_sdks_deploy_an_image(script: str, account: Account) -> None:
     out = account.run(f"{script}.py", "--role", account.role(), "--image", IMAGE, python=python)
     assert labels(out) == LABELS
     assert variant(account)["CurrentServerlessConfig"]["MemorySizeInMB"] == 1024
+    assert environment(account) == told(1024)
     delete(account)
 
 
@@ -113,27 +130,30 @@ def test_an_estimator_deploys_what_its_job_has_made(account: Account, packed: Pa
     assert len(found) == len(LABELS)
     model = client.describe_model(ModelName="sentiment")["PrimaryContainer"]
     assert model["ModelDataUrl"] == f"s3://trained/{key}"
+    assert model["Environment"].items() >= told(1024).items()
     delete(account)
 
 
 def test_the_cli_takes_the_files_as_they_are(account: Account, aws: str) -> None:
-    environment = {"PATH": aws, "IMAGE": IMAGE, "ROLE": account.role()}
-    here = Account(account.desk, {**account.environment, **environment})
+    given = {"PATH": aws, "IMAGE": IMAGE, "ROLE": account.role()}
+    here = Account(account.desk, {**account.environment, **given})
     out = output(here.start("bash", "deploy/cli.sh"))
     answers = [json.loads(line) for line in out.splitlines() if line.startswith('{"')]
     assert [each["predicted_label"] for each in answers] == LABELS
     (config,) = account.desk.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]
     assert config["EndpointConfigName"] == "sentiment-1024"
+    assert environment(account) == told(1024)
     delete(account)
 
 
-def test_a_model_that_is_told_its_memory_is_told_the_new_one(account: Account) -> None:
+@pytest.mark.parametrize("before", [{"MEMORY_SIZE_IN_MB": "1024"}, {}])
+def test_a_model_is_told_its_new_memory_size(before: dict[str, str], account: Account) -> None:
     desk = account.desk
     client = desk.client("sagemaker")
     client.create_model(
         ModelName="sentiment",
         ExecutionRoleArn=account.role(),
-        PrimaryContainer={"Image": IMAGE, "Environment": {"MEMORY_SIZE_IN_MB": "1024"}},
+        PrimaryContainer={"Image": IMAGE, "Environment": before},
     )
     config = desk.config("sentiment")
     client.create_endpoint(EndpointName="sentiment", EndpointConfigName=config)
@@ -141,8 +161,8 @@ def test_a_model_that_is_told_its_memory_is_told_the_new_one(account: Account) -
     account.run("update.py", "memory", "sentiment", "2048")
     found = client.describe_endpoint(EndpointName="sentiment")["EndpointConfigName"]
     (now,) = client.describe_endpoint_config(EndpointConfigName=found)["ProductionVariants"]
-    told = client.describe_model(ModelName=now["ModelName"])["PrimaryContainer"]
-    assert told == {"Image": IMAGE, "Environment": {"MEMORY_SIZE_IN_MB": "2048"}}
+    found = client.describe_model(ModelName=now["ModelName"])["PrimaryContainer"]
+    assert found == {"Image": IMAGE, "Environment": {"MEMORY_SIZE_IN_MB": "2048"}}
     assert ask(account) == 1
     delete(account)
 
@@ -183,6 +203,9 @@ def test_an_endpoint_is_updated_while_it_serves(account: Account) -> None:
     account.run("update.py", "real-time", "sentiment", "ml.c5.large")
     now = variant(account)
     assert (now["VariantName"], now["CurrentInstanceCount"]) == ("RealTime", 1)
+    # There, the memory size of an endpoint that is no more would be a limit.
+    newest = account.desk.client("sagemaker").list_models(SortBy="CreationTime")["Models"]
+    assert any("instance" in each["ModelName"] for each in newest)
     assert ask(account) == 1
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
 
@@ -196,9 +219,9 @@ def test_nothing_is_deleted_without_yes_nor_what_another_endpoint_uses(account: 
     client = account.desk.client("sagemaker")
     deploy(account, "mine")
     deploy(account, "other")
-    told = account.run("delete.py", "mine", "--packages")
-    assert "would delete endpoint mine" in told
-    assert "other" not in told
+    said = account.run("delete.py", "mine", "--packages")
+    assert "would delete endpoint mine" in said
+    assert "other" not in said
     assert ask(account, "mine") == 1
     # From now on both use the model of "mine".
     client.create_endpoint_config(
