@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,27 @@ def test_your_own_model_in_one_command(tmp_path: Path, checkpoint: Path) -> None
     assert {"my-model", "model.tar.gz"} <= {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/your-model.md"])
+def test_torch_comes_from_the_index_of_cpu_builds(page: str) -> None:
+    """Before anything that needs it: the default index has a build with several GB of CUDA."""
+    (index,) = re.findall(r"^TORCH_INDEX \?= (\S+)$", (ROOT / "Makefile").read_text(), re.M)
+    blocks = re.findall(r"```(?:bash)?\n([^`]*pip install '[^`]*)```", (ROOT / page).read_text())
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needing = {
+        name
+        for name, needed in extras["optional-dependencies"].items()
+        if any(re.match(r"torch\b|.*\[.*torch", each) for each in needed)
+    }
+    found = 0
+    for block in blocks:
+        lines = block.splitlines()
+        for place, line in enumerate(lines):
+            if set(re.findall(r"\w+", line.partition("[")[2])) & needing:
+                assert f"pip install torch --index-url {index}" in lines[:place]
+                found += 1
+    assert found == 1
+
+
 def test_the_image_is_built_run_and_smoke_tested() -> None:
     build("slim")  # skips where there is no engine
     (script,) = re.findall(r"```bash\n([^`]*docker run[^`]*)```", README)
@@ -88,11 +110,11 @@ def test_the_image_is_built_run_and_smoke_tested() -> None:
     name = f"readme-test-{server.port}"
     script = script.replace("127.0.0.1:8080", f"127.0.0.1:{server.port}")
     try:
-        shell(script.replace("--name sentiment", f"--name {name}"))
+        assert '"predicted_label": -1' in shell(script.replace("sentiment -p", f"{name} -p"))
         server.wait()
     finally:
-        subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
-    assert '"predicted_label": -1' in shell("./build.sh smoke --target slim")
+        remove = [targets.DOCKER, "rm", "--force", name]
+        subprocess.run(remove, capture_output=True, check=False)
 
 
 def test_a_push_without_credentials_stops_with_one_line() -> None:

@@ -1,4 +1,4 @@
-"""What README and docs/rehearse.md show is run as it stands; their versions are those in use."""
+"""What the README and the pages on deploying show is run as it stands, with the versions told."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tests.test_docs import table
 
 README = (ROOT / "README.md").read_text()
 REHEARSE = (ROOT / "docs" / "rehearse.md").read_text()
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 CONSTRAINTS = (ROOT / "requirements" / "constraints.txt").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -46,17 +47,38 @@ def test_five_minutes_as_they_stand(shell: Account) -> None:
     assert "deleting endpoint sentiment" in changed
 
 
-def test_the_readme_s_boto3_runs_as_it_stands(shell: Account) -> None:
-    (script,) = re.findall(r"```python\n(.*?)```", README, re.S)
+def test_a_model_of_one_s_own_is_rehearsed_as_the_readme_has_it(
+    shell: Account, packed: Path
+) -> None:
+    (block,) = re.findall(r"```bash\n([^`]*own_model[^`]*)```", README)
+    said = output(shell.start("bash", "-euc", block.replace("my-model", str(packed))))
+    first, second, *bill = said.splitlines()
+    assert {"probability", "predicted_label"} == set(json.loads(first)) == set(json.loads(second))
+    assert any(re.match(r"reviews +AllTraffic +2 ", line) for line in bill)
+    assert "deleting role reviews-endpoint" in said
+
+
+def test_a_deployment_is_made_changed_and_deleted_as_the_page_has_it(shell: Account) -> None:
+    blocks = re.findall(r"```bash\n(.*?)```", DEPLOY, re.S)
+    made, changed, deleted = (output(shell.start("bash", "-euc", block)) for block in blocks)
+    assert json.loads(made)["predicted_label"] == 1
+    assert changed.count("sentiment is in service") == 3
+    assert "would delete endpoint sentiment" in deleted
+    assert "deleting endpoint sentiment" in deleted
+
+
+def test_the_page_s_boto3_runs_as_it_stands(shell: Account) -> None:
+    (script,) = re.findall(r"```python\n(.*?)```", DEPLOY, re.S)
     found = json.loads(output(shell.start("python", "-c", script)))
     assert found["predicted_label"] == 1
     output(shell.start("python", "deploy/delete.py", "sentiment", "--yes"))
 
 
 def test_every_script_is_told_with_the_version_that_is_run() -> None:
-    rows = table(REHEARSE, "script | way")
+    rows = table(DEPLOY, "script | way")
     named = {re.findall(r"\((?:\.\./)(deploy/[^)]*)\)", row[0])[0] for row in rows}
-    parts = {"deploy/__init__.py", "deploy/endpoint-config.json", "deploy/model.json"}
+    parts = {"deploy/__init__.py", "deploy/archives.py"}
+    parts |= {"deploy/endpoint-config.json", "deploy/model.json"}
     assert named | parts == {
         str(path.relative_to(ROOT)) for path in (ROOT / "deploy").iterdir() if path.is_file()
     }
@@ -64,10 +86,3 @@ def test_every_script_is_told_with_the_version_that_is_run() -> None:
         for each in row[2].split(", "):
             package = each.replace(" ", "==")
             assert re.search(rf"^(.*:= )?{re.escape(package)}$", CONSTRAINTS + MAKEFILE, re.M), each
-
-
-def test_links_of_the_page_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)h][^)]*)\)", REHEARSE):
-        assert (ROOT / "docs" / link).exists(), link
-    for name in re.findall(r"^\[(\w+)\]: ", REHEARSE, re.M):
-        assert REHEARSE.count(f"[{name}]") > 1, name

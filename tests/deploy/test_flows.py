@@ -174,13 +174,19 @@ def test_the_cli_says_what_is_missing(account: Account) -> None:
     assert "set IMAGE to the URI" in err
 
 
-def test_the_readme_shows_the_files_of_the_cli() -> None:
-    shown = [json.loads(block) for block in re.findall(r"```json\n(\{\n[^`]*)```", readme())]
-    assert json.loads((ROOT / "deploy" / "endpoint-config.json").read_text()) in shown
+def shown(page: str) -> list[dict[str, Any]]:
+    """Documents of JSON in a page."""
+    text = (ROOT / page).read_text()
+    return [json.loads(block) for block in re.findall(r"```json\n(\{\n[^`]*)```", text)]
 
 
-def readme() -> str:
-    return (ROOT / "README.md").read_text()
+def test_the_pages_show_the_files_of_the_cli() -> None:
+    config = json.loads((ROOT / "deploy" / "endpoint-config.json").read_text())
+    assert shown("README.md") == [config]
+    model, again = shown("docs/deploy.md")
+    assert again == config
+    model["ExecutionRoleArn"], model["PrimaryContainer"]["Image"] = "ROLE", "IMAGE"
+    assert json.loads((ROOT / "deploy" / "model.json").read_text()) == model
 
 
 def test_an_endpoint_is_updated_while_it_serves(account: Account) -> None:
