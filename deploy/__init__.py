@@ -1,1 +1,1 @@
-"""Ways to deploy; each is a script of its own, to be read, run and copied."""
+"""Ways to deploy: each script is to be read, run and copied; docs/deploy.md lists them."""
