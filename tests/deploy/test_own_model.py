@@ -173,8 +173,9 @@ def test_what_cannot_be_deployed_is_refused_before_anything_is_made(
 
 
 def test_an_id_of_the_hub_is_passed_to_pack_model(account: Account) -> None:
-    """Which says what it can do with it; there is no network here."""
-    lines = failed(account, "nobody/nothing", *NAME, "--image", IMAGE)
+    """Which says what it can do with it; the Hub is not asked here."""
+    offline = Account(account.desk, {**account.environment, "HF_HUB_OFFLINE": "1"})
+    lines = failed(offline, "nobody/nothing", *NAME, "--image", IMAGE)
     assert any(line.startswith("pack-model: ") and "nobody/nothing" in line for line in lines)
     assert lines[-1] == "own_model.py: nobody/nothing cannot be packed; the reason is above"
 
