@@ -123,7 +123,7 @@ class Loader:
             self.failure = error
         except Exception as error:
             log.exception("the model could not be loaded")
-            self.failure = ModelError(f"the model could not be loaded: {type(error).__name__}")
+            self.failure = ModelError(f"unforeseen {type(error).__name__}; the log has more")
         self.state = State.FAILED
         log.error("model load failed: %s", self.failure)
         return False

@@ -1,4 +1,4 @@
-"""Requests in; those that there is room for get in, and their bodies are read; the rest is refused.
+"""Limit how many requests and bytes are in memory at a time; refuse what is beyond that.
 
 A queue without an end only moves an overload to memory and to clients that have given up.
 """
@@ -7,83 +7,130 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from serve.errors import BadRequest, Overloaded, RequestTimeout
-from serve.settings import ARRIVAL_SECONDS
+from serve.errors import BadRequest, Overloaded
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from werkzeug.wrappers import Request
 
 PIECE = 1024 * 1024
+# Of an answer, what is sent at a time: whether a client reads it shows after each.
+ANSWER_PIECE = 256 * 1024
 BODIES = 4
 
 
 class Admission:
-    """So many requests at a time, with bodies of so many bytes together."""
+    """Room for so many requests at a time, and for four bodies of `payload` bytes together."""
 
     def __init__(self, requests: int, payload: int) -> None:
         self.payload = payload
+        # A server that receives bodies itself puts its own function here: from the environ of a
+        # request to its entry, once the body is all there.
+        self.receive: Callable[[dict[str, Any]], Entry] = lambda _: Entry(self)
+        self.refused = False  # somebody was, since a server last looked
         self._requests = requests
         self._bytes = BODIES * payload
         self._lock = threading.Lock()
 
-    @contextmanager
-    def enter(self) -> Iterator[Entry]:
-        """A place for a request until its answer is made; raises Overloaded."""
-        self.take(requests=1)
-        entry = Entry(self)
-        try:
-            yield entry
-        finally:
-            self.take(requests=-1, size=-entry.size)
+    def admit(self, request: Request) -> Entry:
+        """Return the entry of a request whose body has arrived.
+
+        Raises RequestEntityTooLarge, unread, and what `receive` raises.
+        """
+        if (request.content_length or 0) > self.payload:
+            raise RequestEntityTooLarge
+        return self.receive(request.environ)
 
     def take(self, requests: int = 0, size: int = 0) -> None:
         """Take places and bytes, or give them back (below 0); raises Overloaded."""
         with self._lock:
             if (requests > 0 and requests > self._requests) or (size > 0 and size > self._bytes):
+                self.refused = True
                 raise Overloaded("too many requests are waiting already; try again")
             self._requests -= requests
             self._bytes -= size
 
+    def exchange(self, old: int, new: int) -> None:
+        """Count `new` bytes in the place of `old`: they are in memory, so nothing is refused."""
+        with self._lock:
+            self._bytes += old - new
+
 
 class Entry:
-    """The place of one request, and the bytes of its body."""
+    """What one request takes up: bytes of its body, a place while it is scored, its answer.
 
-    def __init__(self, admission: Admission) -> None:
-        self.size = 0
+    `with` gives all of it back after an error; else that is done once the answer has been sent.
+    """
+
+    def __init__(self, admission: Admission, began: float | None = None) -> None:
+        """Begin with nothing; the first byte of the request came at `began`, by default now."""
+        self.began = time.monotonic() if began is None else began
+        self._moved: float | None = None  # when a piece of the answer was last taken
+        self._size = 0
+        self._places = 0
         self._admission = admission
 
+    def __enter__(self) -> Entry:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.leave()
+
+    def grow(self, size: int) -> None:
+        """Count up to so many bytes of a body that have arrived; raises Overloaded."""
+        if size > self._size:
+            self._admission.take(size=size - self._size)
+            self._size = size
+
     def read(self, request: Request) -> bytes:
-        """The body; raises Overloaded, RequestTimeout, BadRequest."""
-        began = time.monotonic()
-        stream = request.stream
-        announced = request.content_length or 0
-        if announced > self._admission.payload:
-            raise RequestEntityTooLarge
+        """Return the body; raises Overloaded, BadRequest, RequestEntityTooLarge."""
         pieces: list[bytes] = []
         length = 0
         try:
-            while piece := stream.read(PIECE):
+            while piece := request.stream.read(PIECE):
                 pieces.append(piece)
                 length += len(piece)
-                self._grow(length)  # what is announced takes no room before it is there
-            if length >= announced:
+                self.grow(length)
+            if length >= (request.content_length or 0):
                 return b"".join(pieces)
         except ParseException as error:  # of a chunk
             raise BadRequest(f"the body is not valid HTTP: {type(error).__name__}") from None
         except (ClientDisconnected, OSError):
             pass
-        if time.monotonic() - began >= ARRIVAL_SECONDS / 2:
-            raise RequestTimeout(f"the body did not arrive in {ARRIVAL_SECONDS:.0f} seconds")
         raise BadRequest("the connection ended before the body did")
 
-    def _grow(self, size: int) -> None:
-        if size > self.size:
-            self._admission.take(size=size - self.size)
-            self.size = size
+    def take_place(self) -> None:
+        """Take one of the places for requests that are scored or wait for it; raises Overloaded."""
+        self._admission.take(requests=1)
+        self._places = 1
+
+    def send(self, answer: bytes) -> Iterator[bytes]:
+        """Give an answer in pieces, and count it instead of the body until `leave`."""
+        self._admission.exchange(self._size, len(answer))
+        self._size = len(answer)
+        return self._pieces(answer)
+
+    def _pieces(self, answer: bytes) -> Iterator[bytes]:
+        for start in range(0, len(answer), ANSWER_PIECE):
+            self._moved = time.monotonic()
+            yield answer[start : start + ANSWER_PIECE]
+
+    def is_unread_since(self, then: float) -> bool:
+        """Whether an answer is being sent, of which nobody has taken a piece since then."""
+        return self._moved is not None and self._moved < then
+
+    def leave(self) -> None:
+        """Give everything back; what has left already stays out."""
+        self._admission.take(requests=-self._places, size=-self._size)
+        self._places = self._size = 0
+        self._moved = None

@@ -43,8 +43,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions |= {
         "handler": handler,
         "telemetry": telemetry,
+        "admission": admission,
         "deadline": settings.deadline_seconds,
-        "arrived": lambda _: None,  # a worker wants to know which requests are all there
     }
 
     @app.get("/ping")
@@ -70,11 +70,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     def invocations() -> Response:
         account: Account = g.account
         ask = negotiation.read(request)
-        with admission.enter() as entry:
-            with account.stage("read"):
-                data = entry.read(request)
-                account.bytes_in = len(data)
-                app.extensions["arrived"](request.environ.get("gunicorn.socket"))
+        with admission.admit(request) as entry:
+            data = entry.read(request)
+            account.received(len(data), entry.began)
+            entry.take_place()
             with account.stage("parse"), interpreter:
                 body = wire.read(data, ask.media_type)
             bad = [record for record in body.records if isinstance(record, errors.BadLine)]
@@ -86,7 +85,10 @@ def create_app(settings: Settings | None = None) -> Flask:
             account.scored(scored.usage, scored.predictions)
             with account.stage("write"), interpreter:
                 answer = wire.write(in_order(body, scored), ask.answer_type, body.single)
-        return Response(answer, content_type=ask.answer_type)
+            response = Response(entry.send(answer), content_type=ask.answer_type)
+            response.content_length = len(answer)
+            response.call_on_close(entry.leave)
+            return response
 
     @app.before_request
     def begin() -> None:

@@ -56,6 +56,13 @@ class Account:
         finally:
             self.stages[name] = time.monotonic() - began
 
+    def received(self, size: int, began: float) -> None:
+        """Take over the size of the body, and when the first byte of the request came."""
+        self.bytes_in = size
+        self.time -= self.began - began
+        self.began = began
+        self.stages["read"] = time.monotonic() - began
+
     def scored(self, usage: Usage, predictions: Sequence[Output]) -> None:
         """Take over what scoring took."""
         self.usage, self.predictions = usage, predictions

@@ -1,29 +1,39 @@
-"""gunicorn's worker of threads, which slow clients cannot hold up.
+"""Serve with gunicorn's worker of threads, so that slow clients do not hold up the others.
 
-What gunicorn leaves open: a client that sends its request byte by byte, or does not read its
-answer, keeps a thread; and an answer to a request that is no HTTP quotes it, in the log as well.
+gunicorn gives a connection a thread as soon as something comes. Here the main thread receives
+heads and slow bodies, however many, and a thread gets what is whole: 1,000 clients that send a few
+bytes every few seconds cost no thread. tests/serve/test_worker.py names all of gunicorn's own
+that this module, connection.py and server.py lean on.
 """
 
 from __future__ import annotations
 
+import errno
+import select
 import socket
 import time
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
-from selectors import EVENT_READ
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 from gunicorn.http import errors as http
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import ThreadWorker
 
+from serve.admission import Admission, Entry
+from serve.connection import BodyPending, Connection, State
 from serve.errors import (
     BadRequest,
     HeadersTooLarge,
     InternalError,
+    Overloaded,
+    RequestTimeout,
     ServeError,
     TargetTooLong,
     render,
 )
-from serve.partings import part, shut
+from serve.receiving import is_ready
 from serve.settings import ARRIVAL_SECONDS
 
 # What SageMaker leaves between SIGTERM and SIGKILL is 30 seconds, of which gunicorn takes 25.
@@ -32,10 +42,14 @@ FINISH_SECONDS = 23.0
 IDLE_SECONDS = 1.0
 # After the deadline of a request its answer must be read in this time.
 LEAVE_SECONDS = 30.0
-# So many idle connections, the oldest, make room where there is none left.
-ROOM = 256
-# The rest of a body that was refused is read for so long.
-DRAIN_SECONDS = 5.0
+# A connection that is about to be closed stays open so long for what its client still sends:
+# https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+PART_SECONDS = 2.0
+# Where somebody was refused for want of room, a body that takes longer makes some, and so does an
+# answer of which nobody has taken a piece for so long.
+SLOW_SECONDS = 2.0
+# So often the main thread looks for connections whose time is over.
+LOOK_SECONDS = 0.5
 KINDS: dict[type[Exception], type[ServeError]] = {
     http.LimitRequestLine: TargetTooLong,
     http.LimitRequestHeaders: HeadersTooLarge,
@@ -48,22 +62,32 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.wsgi: Any = None  # until the application is loaded
-        self._begun: dict[socket.socket, float] = {}  # requests, from their first byte
-        self._heads: set[socket.socket] = set()  # those of which the headers are not all there
-        self._whole: set[socket.socket] = set()  # those that are all there
+        self._watched: dict[Connection, None] = {}  # without a thread
+        self._served: dict[socket.socket, Connection] = {}  # with a thread, or about to get one
+        self._looked = 0.0
+
+    @property
+    def _admission(self) -> Admission:
+        found: Admission = self.wsgi.extensions["admission"]
+        return found
 
     def accept(self, listener: socket.socket) -> bool:
-        """Accept a connection, if one waits; it gets a thread once it has sent something."""
+        """Accept a connection, if one waits; it gets a thread once it has sent a whole head."""
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return False
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self._make_room()
+            return False
+        server = listener.getsockname()
         self.nr_conns += 1
-        connection = TConn(self.cfg, client, address, listener.getsockname())
-        connection.set_timeout()
-        self.pending_conns.append(connection)
-        ready = partial(self.on_pending_socket_readable, connection)
-        self.poller.register(client, EVENT_READ, ready)
+        conn = Connection(self.cfg, client, address, server, self._admission)
+        self._watch(conn, State.HEAD, self.cfg.keepalive)
+        if self.nr_conns >= self.worker_connections:
+            self._make_room()
         return True
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -76,64 +100,141 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             while self.accept(listener):
                 pass
             listener.close()
-        for connection in self.pending_conns:  # nothing has come from them yet
-            connection.timeout = min(connection.timeout, time.monotonic() + IDLE_SECONDS)
+        for conn in self._watched:
+            if conn.state is not State.BODY:
+                conn.due = min(conn.due, time.monotonic() + IDLE_SECONDS)
 
-    def handle(self, conn: Any) -> Any:
-        """Serve one request; the main thread watches how long it takes."""
-        self._heads.add(conn.sock)
-        self._begun[conn.sock] = time.monotonic()
+    def _make_room(self) -> None:
+        """Close the connection that can best be spared, of those without a thread."""
+        spared = min(self._watched, key=lambda conn: (conn.state, conn.since), default=None)
+        if spared is not None:
+            self._close(spared)
+
+    def _watch(self, conn: Connection, state: State, seconds: float) -> None:
+        """Wait for something on a connection without a thread, for so long at most."""
+        event = EVENT_WRITE if state is State.UNREAD else EVENT_READ
+        self.poller.register(conn.sock, event, partial(self._on_event, conn))
+        self._watched[conn] = None
+        self._enter(conn, state, seconds)
+
+    def _enter(self, conn: Connection, state: State, seconds: float) -> None:
+        if not self.alive and state is not State.BODY:
+            seconds = min(seconds, IDLE_SECONDS)
+        conn.state, conn.since = state, time.monotonic()
+        conn.due = conn.since + seconds
+
+    def _unwatch(self, conn: Connection) -> None:
+        self.poller.unregister(conn.sock)
+        del self._watched[conn]
+
+    def _on_event(self, conn: Connection, _: socket.socket) -> None:
+        """Receive what has come, and give the connection a thread once there is something to do."""
+        if conn not in self._watched:  # an event before this one has closed it
+            return
+        if conn.state is State.UNREAD:
+            self._serve(conn)
+        elif conn.state is State.PARTING:
+            conn.received.discard()
+            if conn.received.ended:
+                self._close(conn)
+        else:
+            began = len(conn.received) > 0
+            conn.receive()
+            if conn.state is State.BODY:
+                if conn.error or conn.received.has_body():
+                    self._serve(conn)
+            elif conn.received.has_head():
+                self._serve(conn)
+            elif conn.received.ended:
+                self._close(conn)
+            elif not began:
+                self._enter(conn, State.HEAD, ARRIVAL_SECONDS)
+
+    def _serve(self, conn: Connection) -> None:
+        """Give a connection a thread, which must not wait for earlier answers to be read."""
+        if conn in self._watched:
+            self._unwatch(conn)
+        answered = conn.parser.mesg is not None
+        if answered and not is_ready(conn.sock, select.POLLOUT):
+            self._watch(conn, State.UNREAD, ARRIVAL_SECONDS)
+            return
+        self._served[conn.sock] = conn
+        self.enqueue_req(conn)
+
+    def handle(self, conn: Connection) -> Any:
+        """Serve one request, in a thread; return whether another one may follow."""
         try:
-            served = super().handle(conn)
-            if served is False:
-                part(conn.sock)
-            return served
-        finally:
-            self._heads.discard(conn.sock)
-            self._whole.discard(conn.sock)
-            del self._begun[conn.sock]
+            return super().handle(conn)
+        except BodyPending as pending:
+            return pending
 
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        """Serve a request whose headers have arrived."""
-        self._heads.discard(conn.sock)
-        if getattr(req.body.reader, "length", 0) >= self.wsgi.config["MAX_CONTENT_LENGTH"]:
-            req.force_close()  # nobody will read that: the answer says that the connection ends
-        return super().handle_request(req, conn)
+    def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
+        """Whether the connection can be used again: a body that was not read is all there."""
+        return keepalive and bool(conn.parser.finish_body())
 
-    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:
-        """Whether the connection can be used again: read the rest of a body that was refused.
+    def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
+        """A thread is done: wait for the rest of a body, another request or the end."""
+        del self._served[conn.sock]
+        again = fs.exception() is None and fs.result()
+        if isinstance(again, BodyPending):
+            conn.begin_again()
+            self._watch(conn, State.BODY, conn.entry.began + ARRIVAL_SECONDS - time.monotonic())
+        elif not again:
+            self._part(conn)
+        else:
+            conn.next_request()
+            if not conn.received:
+                self._watch(conn, State.IDLE, self.cfg.keepalive)
+            elif conn.received.has_head():
+                self._serve(conn)
+            else:
+                self._watch(conn, State.HEAD, ARRIVAL_SECONDS)
 
-        gunicorn does so up to 64 KB, and closes a connection that it has said it keeps.
-        """
-        end = time.monotonic() + DRAIN_SECONDS
-        most = self.wsgi.config["MAX_CONTENT_LENGTH"]
-        return keepalive and bool(conn.parser.finish_body(deadline=end, max_bytes=most))
+    def _part(self, conn: Connection) -> None:
+        """Say that no more will be sent, and wait for the client to have read the last."""
+        conn.entry.leave()
+        _shut(conn.sock, socket.SHUT_WR)
+        self._watch(conn, State.PARTING, PART_SECONDS)
+
+    def _close(self, conn: Connection) -> None:
+        self._unwatch(conn)
+        self.nr_conns -= 1
+        conn.entry.leave()
+        conn.close()
 
     def murder_pending(self) -> None:
-        """Once a second: stop listening to requests that take too long, then drop them."""
+        """End what takes too long; gunicorn calls this whenever something has happened."""
         now = time.monotonic()
-        if self.nr_conns >= self.worker_connections:  # new ones are not accepted then
-            for idle in (*self.pending_conns, *self.keepalived_conns)[:ROOM]:
-                idle.timeout = now
-            self.murder_keepalived()
-        super().murder_pending()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        crowded, self._admission.refused = self._admission.refused, False
+        for conn in list(self._watched):
+            if conn.due <= now and conn.state is State.BODY:
+                conn.error = RequestTimeout(f"no body in {ARRIVAL_SECONDS:.0f} seconds")
+                self._serve(conn)
+            elif conn.due <= now:
+                self._close(conn)
+            elif crowded and conn.state is State.BODY and now - conn.entry.began > SLOW_SECONDS:
+                conn.error = Overloaded("too much is waiting to wait for a slow body; try again")
+                self._serve(conn)
         longest = ARRIVAL_SECONDS + self.wsgi.extensions["deadline"] + LEAVE_SECONDS
-        for client, begun in list(self._begun.items()):
-            hurry = not self.alive and client in self._heads
-            if now - begun > longest:
-                shut(client, socket.SHUT_RDWR)
-            elif client not in self._whole and now - begun > (
-                IDLE_SECONDS if hurry else ARRIVAL_SECONDS
-            ):
-                shut(client, socket.SHUT_RD)
+        for conn in self._served.values():
+            unread = crowded and conn.entry.is_unread_since(now - SLOW_SECONDS)
+            if unread or now - conn.entry.began > longest:
+                _shut(conn.sock, socket.SHUT_RDWR)  # which wakes its thread
 
     def run(self) -> None:
         """Serve until SIGTERM."""
-        self.wsgi.extensions["arrived"] = self._whole.add
+        self._admission.receive = self._receive
         try:
             super().run()
         finally:
             self.wsgi.extensions["telemetry"].close()
+
+    def _receive(self, environ: dict[str, Any]) -> Entry:
+        """What serve/admission.py calls for the body of a request, in the thread that serves it."""
+        return self._served[environ["gunicorn.socket"]].receive_body()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGTERM: what cannot be finished in time is given up in time to say so."""
@@ -143,13 +244,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
 
     def handle_error(self, _req: Any, client: socket.socket, _addr: Any, exc: Exception) -> None:
         """Answer what is no HTTP in the form of every other error, and quote nothing of it."""
-        if not isinstance(exc, http.ParseException):
-            self.log.error("internal error: %s", type(exc).__name__)
-            error: ServeError = InternalError("internal error; the log says more")
-        else:
+        if isinstance(exc, ServeError | http.ParseException):
             self.log.warning("refused what is not HTTP: %s", type(exc).__name__)
             kind = KINDS.get(type(exc), BadRequest)
-            error = kind(f"the request is not valid HTTP: {type(exc).__name__}")
+            said = f"the request is not valid HTTP: {type(exc).__name__}"
+            error = exc if isinstance(exc, ServeError) else kind(said)
+        else:
+            self.log.error("internal error: %s", type(exc).__name__)
+            error = InternalError("internal error; the log says more")
         body, status = render(error)
         head = (
             f"HTTP/1.1 {status} {type(error).__name__}\r\nConnection: close\r\n"
@@ -159,3 +261,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             client.sendall(head.encode() + body)
         except OSError:
             self.log.debug("nobody is there to be told")
+
+
+def _shut(client: socket.socket, how: int) -> None:
+    """End one direction, or both; who waits on it in another thread is woken."""
+    with suppress(OSError):  # it is closed already
+        client.shutdown(how)

@@ -1,0 +1,148 @@
+"""A connection that is received without a thread, and a parser that reads what has come on it."""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from enum import IntEnum
+from typing import Any
+
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
+from gunicorn.workers.gthread import TConn
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from serve.admission import Admission, Entry
+from serve.errors import BadRequest, Overloaded, ServeError
+from serve.receiving import ReceiveBuffer, is_ready
+
+# A thread waits so long for the rest of a body; most come right after their heads.
+PATIENCE_SECONDS = 0.05
+# Of a body that nobody asked for, so much is read for the sake of the connection.
+UNREAD_BYTES = 64 * 1024
+
+
+class State(IntEnum):
+    """What a connection without a thread waits for, in the order in which they make room."""
+
+    PARTING = 0  # its client to close it, too
+    HEAD = 1  # headers
+    UNREAD = 2  # its client to read earlier answers
+    IDLE = 3  # another request
+    BODY = 4
+
+
+class BodyPending(BaseException):
+    """The body is not all there: the request begins again when it is, and its thread is free.
+
+    Not an Exception, so that neither Flask nor gunicorn answers it.
+    """
+
+
+class _Request(Request):  # type: ignore[misc]  # gunicorn has no type hints
+    """A request whose head has been read; stricter than gunicorn where RFC 9112 is."""
+
+    headers: list[tuple[str, str]]
+    _expected_100_continue: bool
+
+    def set_body_reader(self) -> None:
+        """Refuse what cannot be served, and begin to receive the body."""
+        super().set_body_reader()
+        names = [name for name, _ in self.headers]
+        if self.version >= (1, 1) and "HOST" not in names:
+            # https://www.rfc-editor.org/rfc/rfc9112#section-3.2
+            raise BadRequest("the request is not valid HTTP: it has no Host header")
+        codings = [value.lower() for name, value in self.headers if name == "TRANSFER-ENCODING"]
+        if codings not in ([], ["chunked"]):
+            raise BadRequest("Transfer-Encoding may be chunked and nothing else")
+        if "UPGRADE" in names:  # may be ignored: https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+            self.headers = [field for field in self.headers if field[0] != "UPGRADE"]
+        # gunicorn would say 100 before anybody has looked at the rest of the head.
+        self.awaits_continue, self._expected_100_continue = self._expected_100_continue, False
+        length = getattr(self.body.reader, "length", None)  # chunks have none
+        self.unreader.sock.expect_body(length, self.unreader.take_buffered())
+
+    def should_close(self) -> bool:
+        """Whether the connection ends with this request: it does if its body is in the way."""
+        received: ReceiveBuffer = self.unreader.sock
+        if 0 < received.missing <= UNREAD_BYTES:
+            received.fill()
+        if received.missing:
+            self.force_close()
+        return bool(super().should_close())
+
+
+class _Parser(RequestParser):  # type: ignore[misc]  # the same
+    """Parses what has been received, and nothing while it must be waited for."""
+
+    mesg_class = _Request
+    begin_again = False  # with the request that was parsed last
+
+    def __next__(self) -> Any:
+        if self.begin_again:
+            self.begin_again = False
+            return self.mesg
+        return super().__next__()
+
+
+class Connection(TConn):  # type: ignore[misc]  # the same
+    """A connection, and how far its request has come."""
+
+    def __init__(
+        self, cfg: Any, client: socket.socket, address: Any, server: Any, admission: Admission
+    ) -> None:
+        super().__init__(cfg, client, address, server)
+        self.initialized = self.data_ready = True  # a thread has nothing to wait for
+        self.received = ReceiveBuffer(client, admission.payload)
+        self.parser = _Parser(cfg, self.received, address)
+        self.state = State.HEAD
+        self.since = self.due = 0.0  # in this state, and until when
+        self.error: ServeError | None = None  # what its client is to be told
+        self.entry = Entry(admission)
+        self._admission = admission
+
+    def receive(self) -> None:
+        """Receive more of a head, or of a body as far as there is room for it."""
+        if self.state is not State.BODY and not self.received:  # a request begins
+            self.entry = Entry(self._admission)
+        self.received.fill()
+        if self.state is State.BODY:
+            try:
+                self.entry.grow(len(self.received))
+            except Overloaded as error:
+                self.error = error
+
+    def receive_body(self) -> Entry:
+        """Return the entry once the body is all there; raises BodyPending if that takes long.
+
+        Raises Overloaded, RequestTimeout and RequestEntityTooLarge as well.
+        """
+        if self.error is not None:
+            raise self.error
+        request, received = self.parser.mesg, self.received
+        if request.awaits_continue and received.missing and not received:
+            self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.awaits_continue = False
+        end = time.monotonic() + PATIENCE_SECONDS
+        self.entry.grow(len(received))
+        while not received.has_body():
+            if received.fill():
+                self.entry.grow(len(received))
+            elif not received.ended and not is_ready(
+                self.sock, select.POLLIN, end - time.monotonic()
+            ):
+                raise BodyPending
+        if received.too_large:
+            raise RequestEntityTooLarge
+        return self.entry
+
+    def begin_again(self) -> None:
+        """Have the request that was parsed last served again, now or later."""
+        self.parser.begin_again = True
+
+    def next_request(self) -> None:
+        """Begin with the next request, after an answer; some of it may be there already."""
+        self.entry.leave()
+        self.entry, self.error = Entry(self._admission), None
+        self.received.expect_head(self.parser.unreader.take_buffered())

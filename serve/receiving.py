@@ -1,0 +1,134 @@
+"""Keep what a client has sent until a head or a body is whole, so that no thread waits for it.
+
+Nothing is decided here about what the bytes mean: gunicorn's parser reads all of them afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+
+from serve.errors import HeadersTooLarge
+
+# A longer head is refused. Load balancers of AWS pass on no longer one:
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+HEAD_BYTES = 64 * 1024
+HEAD_PIECE = 16 * 1024
+# Each receive lets other threads run, and may wait for its turn afterwards: few and large ones.
+BODY_PIECE = 1024 * 1024
+# The line with the size of a chunk, and the fields after the last chunk.
+CHUNK_LINE_BYTES = 8 * 1024
+# The end of a head, or a line feed alone, for which the parser refuses it.
+_HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")
+
+
+def is_ready(client: socket.socket, event: int, seconds: float = 0.0) -> bool:
+    """Whether a socket can be read from or written to, within so many seconds."""
+    poller = select.poll()
+    poller.register(client, event)
+    return bool(poller.poll(max(0, 1000 * seconds)))
+
+
+class ReceiveBuffer:
+    """The bytes that a client has sent and the parser has not read; for one thread at a time."""
+
+    def __init__(self, client: socket.socket, payload: int) -> None:
+        """Receive from `client` bodies of up to `payload` bytes."""
+        self.ended = False  # the client sends no more
+        self.missing = 0  # bytes of the body that have not come; of chunks, 1 until the last came
+        self.too_large = False  # the body, of chunks
+        self._client = client
+        self._payload = payload
+        self._bytes = bytearray()
+        self._searched = 0
+        self._head_too_long = False
+        self._chunked = False
+        self._chunk_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+    def fill(self) -> bool:
+        """Receive what is there without waiting; return whether that was anything."""
+        size = HEAD_PIECE
+        if self.missing:
+            size = BODY_PIECE if self._chunked else min(self.missing, BODY_PIECE)
+        try:
+            piece = self._client.recv(size, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:  # the connection was reset
+            piece = b""
+        self.ended = not piece
+        self._bytes += piece
+        if self.missing:
+            self._count(len(piece))
+        return bool(piece)
+
+    def discard(self) -> None:
+        """Receive what is there, and forget all that has come."""
+        self.fill()
+        self._bytes.clear()
+
+    def has_head(self) -> bool:
+        """Whether a head is whole, or so wrong that the parser refuses it as it is."""
+        start = max(0, self._searched - len(b"\r\n\r"))
+        self._searched = len(self)
+        found = _HEAD_END.search(self._bytes, start) is not None
+        self._head_too_long = len(self) > HEAD_BYTES and not found
+        return found or self._head_too_long
+
+    def expect_head(self, rest: bytes) -> None:
+        """Begin with the next request; the parser had read `rest` of it already."""
+        self._bytes[:0] = rest
+        self._searched = self.missing = 0
+
+    def expect_body(self, length: int | None, rest: bytes) -> None:
+        """Begin a body of `length` bytes, or of chunks; the parser had read `rest` already."""
+        self._bytes[:0] = rest
+        self._searched = self._chunk_bytes = 0
+        self._chunked = length is None
+        self.missing = 1 if length is None else length
+        if self.missing:
+            self._count(len(self))
+
+    def has_body(self) -> bool:
+        """Whether a body is whole, or will never be."""
+        return self.ended or self.too_large or not self.missing
+
+    def _count(self, size: int) -> None:
+        if not self._chunked:
+            self.missing = max(0, self.missing - size)
+        elif self._has_last_chunk():
+            self.missing = 0
+        else:
+            # The sizes of chunks must not take more room than what is in them.
+            self.too_large = max(self._chunk_bytes, len(self) // 2) > self._payload
+
+    def _has_last_chunk(self) -> bool:
+        """Whether the last chunk is there, or one that the parser refuses as it is.
+
+        https://www.rfc-editor.org/rfc/rfc9112#section-7.1
+        """
+        while (end := self._bytes.find(b"\r\n", self._searched)) >= 0:
+            digits = self._bytes[self._searched : end].partition(b";")[0]
+            try:
+                size = int(digits, 16)
+            except ValueError:
+                return True
+            if size <= 0:
+                trailers = len(self) - end
+                return self._bytes.find(b"\r\n\r\n", end) >= 0 or trailers > CHUNK_LINE_BYTES
+            self._searched = end + size + 2 * len(b"\r\n")
+            self._chunk_bytes += size
+        return len(self) - self._searched > CHUNK_LINE_BYTES
+
+    def recv(self, size: int) -> bytes:
+        """Give the parser the next bytes, as a socket would; b"" after the last that has come."""
+        if not self._bytes and self._head_too_long:
+            raise HeadersTooLarge(f"the headers are longer than {HEAD_BYTES:,} bytes")
+        with memoryview(self._bytes) as view:
+            piece = bytes(view[:size])
+        del self._bytes[:size]
+        return piece
