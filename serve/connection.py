@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from enum import IntEnum
+from enum import Enum
 from typing import Any
 
 from gunicorn.http.message import Request
@@ -23,14 +23,14 @@ PATIENCE_SECONDS = 0.05
 UNREAD_BYTES = 64 * 1024
 
 
-class State(IntEnum):
-    """What a connection without a thread waits for, in the order in which they make room."""
+class State(Enum):
+    """What a connection without a thread waits for."""
 
-    PARTING = 0  # its client to close it, too
     HEAD = 1  # headers
-    UNREAD = 2  # its client to read earlier answers
-    IDLE = 3  # another request
-    BODY = 4
+    BODY = 2
+    UNREAD = 3  # its client to read earlier answers
+    IDLE = 4  # another request
+    PARTING = 5  # its client to close it, too
 
 
 class BodyPending(BaseException):
@@ -97,7 +97,7 @@ class Connection(TConn):  # type: ignore[misc]  # the same
         self.received = ReceiveBuffer(client, admission.payload)
         self.parser = _Parser(cfg, self.received, address)
         self.state = State.HEAD
-        self.since = self.due = 0.0  # in this state, and until when
+        self.due = 0.0  # it may wait until then
         self.error: ServeError | None = None  # what its client is to be told
         self.entry = Entry(admission)
         self._admission = admission

@@ -47,6 +47,8 @@ def read(request: Request) -> Ask:
         raise UnsupportedMediaType(
             f"Content-Encoding {clip(encoding)} cannot be read; send the body as it is"
         )
+    if request.mimetype not in ("", *wire.OFFERED):  # refused before the body is received
+        raise wire.unreadable(request.mimetype)
     wishes = {wish.strip().lower() for wish in attributes(request).split(",")}
     return Ask(
         request.mimetype,

@@ -54,12 +54,17 @@ def read(body: bytes, media_type: str) -> Body:
     elif media_type == CSV:
         found = Body(csv_lines.read(_lines(body)))
     else:
-        raise UnsupportedMediaType(
-            f"Content-Type {clip(media_type)} cannot be read; send {JSON_LINES}, {JSON} or {CSV}"
-        )
+        raise unreadable(media_type)
     if not found.records:
         raise BadRequest(f"the body holds no record; {EXPECTED} on each line")
     return found
+
+
+def unreadable(media_type: str) -> UnsupportedMediaType:
+    """Say which types can be read, since this one cannot."""
+    return UnsupportedMediaType(
+        f"Content-Type {clip(media_type)} cannot be read; send {JSON_LINES}, {JSON} or {CSV}"
+    )
 
 
 def write(outcomes: Sequence[Outcome], media_type: str, single: bool) -> bytes:

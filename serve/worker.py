@@ -62,7 +62,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.wsgi: Any = None  # until the application is loaded
-        self._watched: dict[Connection, None] = {}  # without a thread
+        self._watched: dict[Connection, None] = {}  # without a thread; the first waits longest
         self._served: dict[socket.socket, Connection] = {}  # with a thread, or about to get one
         self._looked = 0.0
 
@@ -105,23 +105,22 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
                 conn.due = min(conn.due, time.monotonic() + IDLE_SECONDS)
 
     def _make_room(self) -> None:
-        """Close the connection that can best be spared, of those without a thread."""
-        spared = min(self._watched, key=lambda conn: (conn.state, conn.since), default=None)
-        if spared is not None:
-            self._close(spared)
+        """Close the connection that has waited longest, of those without a thread."""
+        if self._watched:
+            self._close(next(iter(self._watched)))
 
     def _watch(self, conn: Connection, state: State, seconds: float) -> None:
         """Wait for something on a connection without a thread, for so long at most."""
         event = EVENT_WRITE if state is State.UNREAD else EVENT_READ
         self.poller.register(conn.sock, event, partial(self._on_event, conn))
-        self._watched[conn] = None
         self._enter(conn, state, seconds)
 
     def _enter(self, conn: Connection, state: State, seconds: float) -> None:
+        self._watched.pop(conn, None)
+        self._watched[conn] = None  # as the last
         if not self.alive and state is not State.BODY:
             seconds = min(seconds, IDLE_SECONDS)
-        conn.state, conn.since = state, time.monotonic()
-        conn.due = conn.since + seconds
+        conn.state, conn.due = state, time.monotonic() + seconds
 
     def _unwatch(self, conn: Connection) -> None:
         self.poller.unregister(conn.sock)

@@ -1,0 +1,109 @@
+"""What of gunicorn's own the server leans on is there, and is called as it was.
+
+A release without one of these names fails here, and says which; pyproject.toml has the releases
+that were tried.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+from gunicorn.http import errors
+from gunicorn.http.body import Body, LengthReader
+from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from serve import connection, server, worker
+
+# Methods that are ours in the place of gunicorn's, and are called by it.
+OVERRIDDEN = [
+    (worker.Worker, ThreadWorker, "accept set_accept_enabled handle _keepalive_after"),
+    (worker.Worker, ThreadWorker, "finish_request murder_pending run handle_exit handle_error"),
+    (connection._Request, Request, "set_body_reader should_close"),
+    (connection._Parser, RequestParser, "__next__"),
+    (server.Server, BaseApplication, "run load_config load"),
+    (server._Arbiter, Arbiter, "stop"),
+]
+# Names that are used: of classes, and of things that classes make.
+USED = [
+    (ThreadWorker, "handle_request enqueue_req murder_keepalived"),
+    (TConn, "close"),
+    (Request, "force_close"),
+    (RequestParser, "finish_body mesg_class"),
+    (SocketUnreader, "take_buffered"),
+    (Arbiter, "kill_workers"),
+    (errors, "ParseException LimitRequestLine LimitRequestHeaders"),
+]
+MADE = [
+    ("worker", "alive sockets cfg log poller nr_conns worker_connections"),
+    ("conn", "sock parser initialized data_ready"),
+    ("request", "headers version body unreader must_close _expected_100_continue"),
+]
+
+
+@pytest.fixture
+def made() -> Iterator[dict[str, Any]]:
+    """A worker, a connection and a request of gunicorn's."""
+    cfg = Config()
+    ours, client = socket.socketpair()
+    with ours, client:
+        client.sendall(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+        parser = RequestParser(cfg, ours, ("127.0.0.1", 1))
+        log = logging.getLogger(__name__)
+        own = ThreadWorker(1, os.getpid(), [], None, 1, cfg, log)
+        yield {
+            "worker": own,
+            "conn": TConn(cfg, ours, ("127.0.0.1", 1), ("127.0.0.1", 2)),
+            "parser": parser,
+            "request": next(parser),
+        }
+        own.tmp.close()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "name"),
+    [(ours, theirs, name) for ours, theirs, names in OVERRIDDEN for name in names.split()],
+    ids=lambda each: each if isinstance(each, str) else each.__name__,
+)
+def test_what_is_overridden_is_there_and_takes_the_same(ours: Any, theirs: Any, name: str) -> None:
+    assert name in vars(ours)
+    assert hasattr(theirs, name), f"gunicorn has no {theirs.__name__}.{name} any more"
+    wanted = list(inspect.signature(getattr(theirs, name)).parameters)
+    assert len(inspect.signature(getattr(ours, name)).parameters) == len(wanted)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(owner, name) for owner, names in USED for name in names.split()],
+    ids=lambda each: each if isinstance(each, str) else each.__name__,
+)
+def test_what_is_used_is_there(owner: Any, name: str) -> None:
+    assert hasattr(owner, name), f"gunicorn has no {owner.__name__}.{name} any more"
+
+
+@pytest.mark.parametrize(
+    ("thing", "name"), [(thing, name) for thing, names in MADE for name in names.split()]
+)
+def test_what_is_used_of_things_is_there(made: dict[str, Any], thing: str, name: str) -> None:
+    assert hasattr(made[thing], name), f"a {thing} of gunicorn has no {name} any more"
+
+
+def test_a_parser_and_its_request_share_the_source_of_bytes(made: dict[str, Any]) -> None:
+    parser, request = made["parser"], made["request"]
+    assert parser.mesg is request
+    assert parser.unreader is request.unreader
+    assert isinstance(parser.unreader.sock, socket.socket)
+    assert isinstance(request.body, Body)
+    assert isinstance(request.body.reader, LengthReader)
+    assert request.body.reader.length == 9
