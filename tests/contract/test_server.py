@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import BLOG, BUNDLED, lines
 from tests.contract import targets
+from tests.contract.test_stop import children
 
 MODEL = {"MODEL_DIR": str(BUNDLED)}
 
@@ -148,3 +150,30 @@ def test_what_is_wrong_with_weights_is_said_even_if_the_server_is_stopped_at_onc
         process.send_signal(signal.SIGTERM)
         assert process.wait(25) == 0
     assert "pre-packed weights are not used" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(("setting", "heaps"), [({}, False), ({"MALLOC_ARENA_MAX": "8"}, True)])
+def test_threads_share_one_heap_unless_the_environment_says_otherwise(
+    setting: dict[str, str], heaps: bool
+) -> None:
+    environment = {**MODEL, **setting}
+    with targets.gunicorn(environment) as (server, process), ThreadPoolExecutor(16) as pool:
+        server.wait(process)
+        asked = [pool.submit(server.request, "POST", "/invocations", BLOG) for _ in range(64)]
+        assert {answer.result().status for answer in asked} == {200}
+        (worker,) = children(process.pid)
+        assert bool(second_heaps(worker)) is heaps
+
+
+def second_heaps(process: int) -> list[str]:
+    """Heaps of glibc beside the main one: where each begins is a multiple of 64 MB.
+
+    https://sourceware.org/glibc/wiki/MallocInternals
+    """
+    found = []
+    for line in Path(f"/proc/{process}/maps").read_text().splitlines():
+        addresses, permissions, *_, inode = line.split()[:5]
+        begin = int(addresses.split("-")[0], 16)
+        if inode == "0" and permissions == "rw-p" and begin % (64 * 1024 * 1024) == 0:
+            found.append(line)
+    return found
