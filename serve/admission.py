@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected
 
-from serve.errors import BadRequest, Overloaded
+from serve.errors import BadRequest, Overloaded, too_large
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,7 +33,7 @@ class Admission:
         self.payload = payload
         # A server that receives bodies itself puts its own function here: from the environ of a
         # request to its entry, once the body is all there.
-        self.receive: Callable[[dict[str, Any]], Entry] = lambda _: Entry(self)
+        self.receive: Callable[[dict[str, Any]], Entry] = lambda _: self.entry()
         self.refused = False  # somebody was, since a server last looked
         self._requests = requests
         self._bytes = BODIES * payload
@@ -42,11 +42,15 @@ class Admission:
     def admit(self, request: Request) -> Entry:
         """Return the entry of a request whose body has arrived.
 
-        Raises RequestEntityTooLarge, unread, and what `receive` raises.
+        Raises PayloadTooLarge, unread, and what `receive` raises.
         """
         if (request.content_length or 0) > self.payload:
-            raise RequestEntityTooLarge
+            raise too_large()
         return self.receive(request.environ)
+
+    def entry(self) -> Entry:
+        """Return the entry of a request that begins now, of which nothing counts yet."""
+        return Entry(self)
 
     def take(self, requests: int = 0, size: int = 0) -> None:
         """Take places and bytes, or give them back (below 0); raises Overloaded."""
@@ -69,9 +73,8 @@ class Entry:
     `with` gives all of it back after an error; else that is done once the answer has been sent.
     """
 
-    def __init__(self, admission: Admission, began: float | None = None) -> None:
-        """Begin with nothing; the first byte of the request came at `began`, by default now."""
-        self.began = time.monotonic() if began is None else began
+    def __init__(self, admission: Admission) -> None:
+        self.began = time.monotonic()  # when the first byte of the request came
         self._moved: float | None = None  # when a piece of the answer was last taken
         self._size = 0
         self._places = 0

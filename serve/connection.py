@@ -6,16 +6,17 @@ import select
 import socket
 import time
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
-from werkzeug.exceptions import RequestEntityTooLarge
 
-from serve.admission import Admission, Entry
-from serve.errors import BadRequest, Overloaded, ServeError
+from serve.errors import BadRequest, Overloaded, ServeError, too_large
 from serve.receiving import ReceiveBuffer, is_ready
+
+if TYPE_CHECKING:  # the port opens before Werkzeug is imported
+    from serve.admission import Admission, Entry
 
 # A thread waits so long for the rest of a body; most come right after their heads.
 PATIENCE_SECONDS = 0.05
@@ -99,13 +100,13 @@ class Connection(TConn):  # type: ignore[misc]  # the same
         self.state = State.HEAD
         self.due = 0.0  # it may wait until then
         self.error: ServeError | None = None  # what its client is to be told
-        self.entry = Entry(admission)
+        self.entry = admission.entry()
         self._admission = admission
 
     def receive(self) -> None:
         """Receive more of a head, or of a body as far as there is room for it."""
         if self.state is not State.BODY and not self.received:  # a request begins
-            self.entry = Entry(self._admission)
+            self.entry = self._admission.entry()
         self.received.fill()
         if self.state is State.BODY:
             try:
@@ -116,7 +117,7 @@ class Connection(TConn):  # type: ignore[misc]  # the same
     def receive_body(self) -> Entry:
         """Return the entry once the body is all there; raises BodyPending if that takes long.
 
-        Raises Overloaded, RequestTimeout and RequestEntityTooLarge as well.
+        Raises Overloaded, RequestTimeout and PayloadTooLarge as well.
         """
         if self.error is not None:
             raise self.error
@@ -134,7 +135,7 @@ class Connection(TConn):  # type: ignore[misc]  # the same
             ):
                 raise BodyPending
         if received.too_large:
-            raise RequestEntityTooLarge
+            raise too_large()
         return self.entry
 
     def begin_again(self) -> None:
@@ -144,5 +145,5 @@ class Connection(TConn):  # type: ignore[misc]  # the same
     def next_request(self) -> None:
         """Begin with the next request, after an answer; some of it may be there already."""
         self.entry.leave()
-        self.entry, self.error = Entry(self._admission), None
+        self.entry, self.error = self._admission.entry(), None
         self.received.expect_head(self.parser.unreader.take_buffered())

@@ -166,6 +166,23 @@ def render(error: ServeError) -> tuple[bytes, int]:
     return json.dumps(found).encode() + b"\n", status
 
 
+def response(error: ServeError) -> bytes:
+    """A whole HTTP response that tells an error, where there is no Flask to make one."""
+    body, status = render(error)
+    head = (
+        f"HTTP/1.1 {status} {type(error).__name__}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def too_large() -> PayloadTooLarge:
+    """One error for a body over the limit, wherever that is noticed."""
+    return PayloadTooLarge(
+        "the body is larger than MAX_PAYLOAD_MB allows; send fewer records in a request"
+    )
+
+
 def bad_lines(lines: Sequence[BadLine], total: int) -> BadRequest:
     """One error for all bad lines of a body of `total` records."""
     first = lines[0]

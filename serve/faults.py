@@ -49,9 +49,7 @@ def _known(error: Exception) -> errors.ServeError | None:
 
 def _from_werkzeug(error: exceptions.HTTPException) -> errors.ServeError | None:
     if isinstance(error, exceptions.RequestEntityTooLarge):
-        return errors.PayloadTooLarge(
-            "the body is larger than MAX_PAYLOAD_MB allows; send fewer records in a request"
-        )
+        return errors.too_large()
     if isinstance(error, exceptions.NotFound):
         return errors.NotFound("no such path; POST /invocations or GET /ping")
     if isinstance(error, exceptions.MethodNotAllowed):

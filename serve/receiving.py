@@ -5,7 +5,6 @@ Nothing is decided here about what the bytes mean: gunicorn's parser reads all o
 
 from __future__ import annotations
 
-import re
 import select
 import socket
 
@@ -19,8 +18,6 @@ HEAD_PIECE = 16 * 1024
 BODY_PIECE = 1024 * 1024
 # The line with the size of a chunk, and the fields after the last chunk.
 CHUNK_LINE_BYTES = 8 * 1024
-# The end of a head, or a line feed alone, for which the parser refuses it.
-_HEAD_END = re.compile(rb"\r\n\r\n|(?<!\r)\n")
 
 
 def is_ready(client: socket.socket, event: int, seconds: float = 0.0) -> bool:
@@ -72,12 +69,16 @@ class ReceiveBuffer:
         self._bytes.clear()
 
     def has_head(self) -> bool:
-        """Whether a head is whole, or so wrong that the parser refuses it as it is."""
-        start = max(0, self._searched - len(b"\r\n\r"))
-        self._searched = len(self)
-        found = _HEAD_END.search(self._bytes, start) is not None
-        self._head_too_long = len(self) > HEAD_BYTES and not found
-        return found or self._head_too_long
+        """Whether a head is whole, or one that the parser refuses as it is.
+
+        It is too long then, or a line of it ends with a line feed alone.
+        """
+        begin, self._searched = self._searched, len(self)
+        if self._bytes.find(b"\r\n\r\n", max(0, begin - len(b"\r\n\r"))) >= 0:
+            return True
+        self._head_too_long = len(self) > HEAD_BYTES
+        ends = self._bytes.count(b"\r\n", max(0, begin - len(b"\r")))
+        return self._head_too_long or self._bytes.count(b"\n", begin) > ends
 
     def expect_head(self, rest: bytes) -> None:
         """Begin with the next request; the parser had read `rest` of it already."""

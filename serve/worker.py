@@ -16,12 +16,11 @@ from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.http import errors as http
 from gunicorn.workers.gthread import ThreadWorker
 
-from serve.admission import Admission, Entry
 from serve.connection import BodyPending, Connection, State
 from serve.errors import (
     BadRequest,
@@ -31,10 +30,13 @@ from serve.errors import (
     RequestTimeout,
     ServeError,
     TargetTooLong,
-    render,
+    response,
 )
 from serve.receiving import is_ready
 from serve.settings import ARRIVAL_SECONDS
+
+if TYPE_CHECKING:  # the port opens before Werkzeug is imported
+    from serve.admission import Admission, Entry
 
 # What SageMaker leaves between SIGTERM and SIGKILL is 30 seconds, of which gunicorn takes 25.
 FINISH_SECONDS = 23.0
@@ -59,17 +61,14 @@ KINDS: dict[type[Exception], type[ServeError]] = {
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
     """Serves the application of serve/app.py, whose extensions it knows."""
 
+    _admission: Admission  # the application's
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.wsgi: Any = None  # until the application is loaded
         self._watched: dict[Connection, None] = {}  # without a thread; the first waits longest
         self._served: dict[socket.socket, Connection] = {}  # with a thread, or about to get one
         self._looked = 0.0
-
-    @property
-    def _admission(self) -> Admission:
-        found: Admission = self.wsgi.extensions["admission"]
-        return found
 
     def accept(self, listener: socket.socket) -> bool:
         """Accept a connection, if one waits; it gets a thread once it has sent a whole head."""
@@ -82,9 +81,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
                 raise
             self._make_room()
             return False
-        server = listener.getsockname()
         self.nr_conns += 1
-        conn = Connection(self.cfg, client, address, server, self._admission)
+        conn = Connection(self.cfg, client, address, listener.getsockname(), self._admission)
         self._watch(conn, State.HEAD, self.cfg.keepalive)
         if self.nr_conns >= self.worker_connections:
             self._make_room()
@@ -225,6 +223,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
 
     def run(self) -> None:
         """Serve until SIGTERM."""
+        self._admission = self.wsgi.extensions["admission"]
         self._admission.receive = self._receive
         try:
             super().run()
@@ -251,15 +250,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         else:
             self.log.error("internal error: %s", type(exc).__name__)
             error = InternalError("internal error; the log says more")
-        body, status = render(error)
-        head = (
-            f"HTTP/1.1 {status} {type(error).__name__}\r\nConnection: close\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        try:
-            client.sendall(head.encode() + body)
-        except OSError:
-            self.log.debug("nobody is there to be told")
+        with suppress(OSError):  # nobody is there to be told
+            client.sendall(response(error))
 
 
 def _shut(client: socket.socket, how: int) -> None:

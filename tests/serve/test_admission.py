@@ -6,12 +6,11 @@ import time
 from contextlib import ExitStack, suppress
 
 import pytest
-from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
 from serve.admission import Admission
-from serve.errors import BadRequest, Overloaded
+from serve.errors import BadRequest, Overloaded, PayloadTooLarge
 
 
 def request(size: int) -> Request:
@@ -82,7 +81,7 @@ def test_an_answer_that_nobody_reads_is_told_from_one_that_is_read() -> None:
 
 
 def test_a_body_that_is_announced_as_too_large_is_not_read() -> None:
-    with pytest.raises(RequestEntityTooLarge):
+    with pytest.raises(PayloadTooLarge):
         Admission(1, payload=100).admit(request(101))
 
 
