@@ -75,6 +75,7 @@ class Entry:
 
     def __init__(self, admission: Admission) -> None:
         self.began = time.monotonic()  # when the first byte of the request came
+        self.body: bytes | None = None  # from a server that has received it
         self._moved: float | None = None  # when a piece of the answer was last taken
         self._size = 0
         self._places = 0
@@ -97,6 +98,9 @@ class Entry:
 
     def read(self, request: Request) -> bytes:
         """Return the body; raises Overloaded, BadRequest, RequestEntityTooLarge."""
+        if self.body is not None:
+            body, self.body = self.body, None
+            return body
         pieces: list[bytes] = []
         length = 0
         try:

@@ -13,13 +13,11 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
 
 from serve.errors import BadRequest, Overloaded, ServeError, too_large
-from serve.receiving import ReceiveBuffer, is_ready
+from serve.receiving import PATIENCE_SECONDS, ReceiveBuffer
 
 if TYPE_CHECKING:  # the port opens before Werkzeug is imported
     from serve.admission import Admission, Entry
 
-# A thread waits so long for the rest of a body; most come right after their heads.
-PATIENCE_SECONDS = 0.05
 # Of a body that nobody asked for, so much is read for the sake of the connection.
 UNREAD_BYTES = 64 * 1024
 
@@ -128,15 +126,25 @@ class Connection(TConn):  # type: ignore[misc]  # the same
         end = time.monotonic() + PATIENCE_SECONDS
         self.entry.grow(len(received))
         while not received.has_body():
-            if received.fill():
-                self.entry.grow(len(received))
-            elif not received.ended and not is_ready(
-                self.sock, select.POLLIN, end - time.monotonic()
-            ):
+            is_quick = received.fill(wait=True)
+            self.entry.grow(len(received))
+            if not is_quick and not received.has_body() and time.monotonic() >= end:
                 raise BodyPending
         if received.too_large:
             raise too_large()
+        length = getattr(request.body.reader, "length", 0)
+        if length and not received.missing:
+            self.entry.body = received.take_body(length)
+            request.body.reader.length = 0
         return self.entry
+
+    def has_room_for_answer(self) -> bool:
+        """Whether its client has read enough of earlier answers for one more to be sent."""
+        if self.parser.mesg is None:
+            return True
+        poll = select.poll()
+        poll.register(self.sock, select.POLLOUT)
+        return bool(poll.poll(0))
 
     def begin_again(self) -> None:
         """Have the request that was parsed last served again, now or later."""

@@ -5,8 +5,8 @@ Nothing is decided here about what the bytes mean: gunicorn's parser reads all o
 
 from __future__ import annotations
 
-import select
 import socket
+import struct
 
 from serve.errors import HeadersTooLarge
 
@@ -14,17 +14,12 @@ from serve.errors import HeadersTooLarge
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 HEAD_BYTES = 64 * 1024
 HEAD_PIECE = 16 * 1024
+# A thread waits so long for a piece of a body; most come right after their heads.
+PATIENCE_SECONDS = 0.05
 # Each receive lets other threads run, and may wait for its turn afterwards: few and large ones.
 BODY_PIECE = 1024 * 1024
 # The line with the size of a chunk, and the fields after the last chunk.
 CHUNK_LINE_BYTES = 8 * 1024
-
-
-def is_ready(client: socket.socket, event: int, seconds: float = 0.0) -> bool:
-    """Whether a socket can be read from or written to, within so many seconds."""
-    poller = select.poll()
-    poller.register(client, event)
-    return bool(poller.poll(max(0, 1000 * seconds)))
 
 
 class ReceiveBuffer:
@@ -38,35 +33,48 @@ class ReceiveBuffer:
         self._client = client
         self._payload = payload
         self._bytes = bytearray()
+        self._pieces: list[bytes] = []  # of a body, behind that: what a thread has waited for
         self._searched = 0
         self._head_too_long = False
         self._chunked = False
         self._chunk_bytes = 0
+        timeval = struct.pack("ll", 0, int(PATIENCE_SECONDS * 1_000_000))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
 
     def __len__(self) -> int:
-        return len(self._bytes)
+        return len(self._bytes) + sum(map(len, self._pieces))
 
-    def fill(self) -> bool:
-        """Receive what is there without waiting; return whether that was anything."""
-        size = HEAD_PIECE
+    def fill(self, wait: bool = False) -> bool:
+        """Receive what is there and return whether that was anything.
+
+        A thread may `wait`, and is told whether all it waited for came within PATIENCE_SECONDS.
+        """
+        size, flags = HEAD_PIECE, int(socket.MSG_DONTWAIT)
         if self.missing:
             size = BODY_PIECE if self._chunked else min(self.missing, BODY_PIECE)
+        if wait:
+            flags = 0 if self._chunked else socket.MSG_WAITALL
         try:
-            piece = self._client.recv(size, socket.MSG_DONTWAIT)
+            piece = self._client.recv(size, flags)
         except BlockingIOError:
             return False
         except OSError:  # the connection was reset
             piece = b""
         self.ended = not piece
-        self._bytes += piece
+        if wait and not self._chunked:
+            self._pieces.append(piece)
+        else:
+            self._join()
+            self._bytes += piece
         if self.missing:
             self._count(len(piece))
-        return bool(piece)
+        return len(piece) == size if wait else bool(piece)
 
     def discard(self) -> None:
         """Receive what is there, and forget all that has come."""
         self.fill()
         self._bytes.clear()
+        self._pieces.clear()
 
     def has_head(self) -> bool:
         """Whether a head is whole, or one that the parser refuses as it is.
@@ -127,9 +135,24 @@ class ReceiveBuffer:
 
     def recv(self, size: int) -> bytes:
         """Give the parser the next bytes, as a socket would; b"" after the last that has come."""
-        if not self._bytes and self._head_too_long:
+        if not self and self._head_too_long:
             raise HeadersTooLarge(f"the headers are longer than {HEAD_BYTES:,} bytes")
+        self._join()
+        return self._cut(size)
+
+    def take_body(self, length: int) -> bytes:
+        """Return a whole body of this length: the parser would copy it several times."""
+        body = b"".join((self._cut(length), *self._pieces))
+        self._pieces.clear()
+        return body
+
+    def _cut(self, size: int) -> bytes:
         with memoryview(self._bytes) as view:
             piece = bytes(view[:size])
         del self._bytes[:size]
         return piece
+
+    def _join(self) -> None:
+        if self._pieces:
+            self._bytes += b"".join(self._pieces)
+            self._pieces.clear()

@@ -9,7 +9,6 @@ that this module, connection.py and server.py lean on.
 from __future__ import annotations
 
 import errno
-import select
 import socket
 import time
 from concurrent.futures import Future
@@ -32,7 +31,6 @@ from serve.errors import (
     TargetTooLong,
     response,
 )
-from serve.receiving import is_ready
 from serve.settings import ARRIVAL_SECONDS
 
 if TYPE_CHECKING:  # the port opens before Werkzeug is imported
@@ -151,8 +149,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         """Give a connection a thread, which must not wait for earlier answers to be read."""
         if conn in self._watched:
             self._unwatch(conn)
-        answered = conn.parser.mesg is not None
-        if answered and not is_ready(conn.sock, select.POLLOUT):
+        if not conn.has_room_for_answer():
             self._watch(conn, State.UNREAD, ARRIVAL_SECONDS)
             return
         self._served[conn.sock] = conn
