@@ -52,8 +52,9 @@ class Settings:
     # otherwise in a Batch Transform job, which sets SAGEMAKER_BATCH:
     # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
     deadline_seconds: int = 55
-    # Invocations that may be under way or wait; more are refused, for each holds a thread. Their
-    # bodies together may hold four times MAX_PAYLOAD_MB.
+    # Invocations that may be under way or wait, once their bodies have arrived and until their
+    # answers are sent; more are refused, for each holds a thread. Bodies and answers together may
+    # hold four times MAX_PAYLOAD_MB.
     max_in_flight: int = 256
     # fail: one bad line refuses the request; report: its answer line is {"error": ...}.
     on_bad_record: str = "fail"
