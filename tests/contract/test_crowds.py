@@ -83,9 +83,12 @@ def test_a_thousand_slow_clients_hold_up_nobody(
 def test_slow_bodies_make_room_when_all_of_it_is_theirs(server: targets.OverHttp) -> None:
     """A client that sends all of a body at once is refused for some seconds, not for thirty."""
     head = raw.head("/invocations", "POST", f"Content-Length: {MEGABYTE}")
+    whole = RECORD.ljust(MEGABYTE)
     with crowd(server, head + b" " * (MEGABYTE // 2), 8) as clients:
-        end = time.monotonic() + 6
-        while (found := asked(server, "POST", "/invocations", RECORD)[0]) == 503:
+        time.sleep(1)  # until all of that has been received
+        end = time.monotonic() + 8
+        assert asked(server, "POST", "/invocations", whole)[0] == 503
+        while (found := asked(server, "POST", "/invocations", whole)[0]) == 503:
             assert asked(server, "GET", "/ping", b"") < (201, 1)
             assert time.monotonic() < end
             time.sleep(0.2)
