@@ -1,4 +1,4 @@
-"""Rows of token ids from many threads in, their logits out; rows that wait together run together.
+"""Run rows of token ids from many threads together, and refuse what cannot be done in time.
 
 There is no thread that collects and no timer: whoever finds the engine free runs the next batch of
 whatever waits, its own rows or not, and goes on until its own are done. A lone request therefore
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from model_handler import tokens
 from model_handler.errors import BusyError, LateError, TooManyError
 from model_handler.jobs import Job, Run
-from model_handler.pace import Pace
+from model_handler.pace import MARGIN, Pace
 from model_handler.tokens import Row
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.end = math.inf  # when the server stops, by the clock
+        self.settled = True  # until then runs are slower than later ones, and tell no pace
         self._engine = engine
         self._pad_id = pad_id
         self._budget = budget
@@ -55,9 +56,17 @@ class Batcher:
         self._lock = threading.Lock()
 
     def affordable(self, deadline: float) -> float:
-        """Tokens the engine can do until the deadline; infinite as long as its pace is unknown."""
+        """Tell how many tokens can be done by the deadline; infinite while the pace is unknown."""
         rate = self._pace.rate
         return math.inf if rate is None else max(0.0, rate * (deadline - self._clock()))
+
+    def check(self, deadline: float) -> None:
+        """Raise LateError once the deadline has passed, BusyError once the server has to stop."""
+        now = self._clock()
+        if now >= deadline:
+            raise LateError("the deadline has passed")
+        if now >= self.end:
+            raise BusyError("the server stops", 1.0)
 
     def logits(self, rows: Sequence[Row], deadline: float = math.inf) -> Run:
         """Score rows, N > 0; raises what the engine raises, or a DeadlineError."""
@@ -68,7 +77,7 @@ class Batcher:
             self._jobs.append(job)
             try:
                 while not job.done:
-                    self._check(job)
+                    self._admit(job)
                     if self._free and self._jobs:
                         self._lead()
                     else:
@@ -83,36 +92,37 @@ class Batcher:
         answers = np.stack([job.answers[place] for place in range(len(rows))])
         return Run(answers, began - job.entered, self._clock() - began)
 
-    def _check(self, job: Job) -> None:
-        """Raise a DeadlineError if the job is late or, by the pace, will be."""
-        now = self._clock()
-        if now >= job.deadline:
-            raise LateError("the deadline has passed")
-        if now >= self.end:
-            raise BusyError("the server stops", 1.0)
+    def _admit(self, job: Job) -> None:
+        """Raise a DeadlineError if the job is late or, by the pace, is sure to be."""
+        self.check(job.deadline)
         rate = self._pace.rate
         if rate is None or job.admitted:
             return
         job.admitted = True
         alone = rate * (job.deadline - job.entered)
-        if job.size > alone:
+        if job.size > alone * MARGIN:
             raise TooManyError(alone)
         # Jobs take turns, so of a larger one only as much comes first as this one has itself.
         ahead = sum(min(other.tokens, job.tokens) for other in self._jobs if other is not job)
-        late = (job.tokens + ahead) / rate - (job.deadline - now)
-        if late > 0:
-            raise BusyError("too many texts wait", late)
+        seconds = (job.tokens + ahead) / rate
+        left = job.deadline - self._clock()
+        if seconds > left * MARGIN:
+            raise BusyError("too many texts wait", seconds - left)
 
     def _lead(self) -> None:
         """Run one batch, without the lock; the caller holds it."""
         batch = self._next()
         first = batch[0][0]
         rows = [job.rows[place] for job, place in batch]
+        work = tokens.work(rows)
+        # Small runs take longer for each token, and tell nothing of a body of many records.
+        typical = self.settled and 2 * work >= self._budget
         answers: list[np.ndarray] = []
         failure: Exception | None = None
         self._free -= 1
         self._wake_one()
-        self._pace.begin()
+        if typical:
+            self._pace.begin()
         self._lock.release()
         try:
             answers = list(self._engine.logits(tokens.pad(rows, self._pad_id)))
@@ -121,7 +131,8 @@ class Batcher:
         finally:
             self._lock.acquire()
             self._free += 1
-            self._pace.end(tokens.work(rows))
+            if typical:
+                self._pace.end(work)
         for index, (job, place) in enumerate(batch):
             job.running -= 1
             if failure is None:

@@ -1,4 +1,4 @@
-"""READ THIS SECOND: texts in; predictions, and what they took, out."""
+"""READ THIS SECOND: predict texts with the model of one directory, and tell what it took."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model_handler import artifacts, outputs, tokens
 from model_handler.engines import Model
 from model_handler.errors import TooManyError
 from model_handler.limits import Limits
 from model_handler.loading import Loader, State
+from model_handler.pace import MARGIN
 from model_handler.tokens import Text
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class Usage:
 
     different: int = 0  # texts, since equal ones are scored once
     tokens: int = 0  # of those
-    truncated: int = 0  # of those: cut to the model's length
+    truncated: int = 0  # texts, equal ones as well: cut to the model's length
+    unknown: int = 0  # texts, equal ones as well: without a word that the model knows
     queue: float = 0.0  # waiting for the model to load, and for the engine
     tokenise: float = 0.0
     infer: float = 0.0
@@ -33,10 +40,16 @@ class Usage:
 
 @dataclass(frozen=True)
 class Scored:
-    """One prediction for each text, in their order, and what they took."""
+    """One prediction for each of N texts, in their order, and what they took.
+
+    `cut`: those of them that were cut to the model's length. `logits`: float32 (N, L) for L labels,
+    None where there was no text.
+    """
 
     predictions: list[outputs.Output]
     usage: Usage
+    cut: frozenset[Text] = frozenset()
+    logits: np.ndarray | None = None
 
 
 class Handler:
@@ -83,9 +96,12 @@ class Handler:
         """How long the load took; None until the model is loaded."""
         return None if self._loader.loaded is None else self._loader.loaded.seconds
 
-    def load(self) -> Model:
-        """Load the model or join the load under way; raises ModelError once loading failed."""
-        return self._loader.load().model
+    def load(self, deadline: float = math.inf) -> Model:
+        """Load the model or join the load under way.
+
+        Raises ModelError once loading failed, LateError when the deadline passes meanwhile.
+        """
+        return self._loader.load(min(deadline, self._end)).model
 
     def finish_by(self, end: float) -> None:
         """What is not scored by then, by the clock, is given up: the server is about to stop."""
@@ -98,12 +114,20 @@ class Handler:
         return self.score(texts).predictions
 
     def score(
-        self, texts: Sequence[Text], deadline: float = math.inf, scores: bool = False
+        self,
+        texts: Sequence[Text],
+        deadline: float = math.inf,
+        scores: bool = False,
+        threshold: float = outputs.THRESHOLD,
     ) -> Scored:
-        """Score texts by a deadline, and tell what it took; `scores` keeps those of all labels.
+        """Score texts by a deadline, and tell what it took.
 
-        Raises ModelError, or a DeadlineError: TooManyError with the number of texts that fit.
+        `scores` keeps those of all labels, where a text gets one; where it gets several, those with
+        a score of `threshold` or more. Raises ModelError; a DeadlineError: TooManyError with the
+        number of texts that fit; and FloatingPointError when a logit is no finite number.
         """
+        import numpy as np
+
         cold, began = not self._loader.used.is_set(), self._clock()
         loaded = self._loader.load(min(deadline, self._end))
         if not texts:
@@ -113,26 +137,33 @@ class Handler:
         ready = self._clock()
         once = list(dict.fromkeys(texts))  # equal texts are scored once
         most = batcher.affordable(deadline)
-        rows = tokens.encode(model.tokenizer, once, most)
-        lengths = list(map(len, rows))
+        check = partial(batcher.check, deadline)
+        rows = tokens.encode(model.tokenizer, once, most * MARGIN, check)
         tokenised = self._clock()
         try:
-            if len(lengths) < len(once):
+            if len(rows) < len(once):
                 raise TooManyError(most)
             run = batcher.logits(rows, deadline)
         except TooManyError as error:
-            fitting = bisect_right(list(accumulate(lengths)), error.tokens)
+            fitting = bisect_right(list(accumulate(map(len, rows))), error.tokens)
             raise TooManyError(error.tokens, texts.index(once[fitting])) from None
-        read = outputs.read(run.logits, model.labels, model.problem_type, scores)
-        found = dict(zip(once, read, strict=True))
+        if not np.isfinite(run.logits).all():
+            raise FloatingPointError("a logit is no finite number: a weight is damaged")
+        read = outputs.read(run.logits, model.labels, model.problem_type, scores, threshold)
         self._loader.used.set()
+        place = {text: number for number, text in enumerate(once)}
+        places = [place[text] for text in texts]
+        cut = {number for number, row in enumerate(rows) if row.truncated}
+        blank = {number for number, row in enumerate(rows) if model.wordless.issuperset(row.ids)}
         usage = Usage(
             different=len(once),
-            tokens=sum(lengths),
-            truncated=sum(row.truncated for row in rows),
+            tokens=sum(map(len, rows)),
+            truncated=sum(number in cut for number in places) if cut else 0,
+            unknown=sum(number in blank for number in places) if blank else 0,
             queue=ready - began + run.queued,
             tokenise=tokenised - ready,
             infer=run.computed,
             cold=cold,
         )
-        return Scored([found[text] for text in texts], usage)
+        long = frozenset(once[number] for number in cut)
+        return Scored([read[number] for number in places], usage, long, run.logits[places])

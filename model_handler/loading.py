@@ -107,12 +107,14 @@ class Loader:
         budget = tokens.BUDGET * threads
         padding = 0 if model.equal_lengths else tokens.PADDING
         batcher = Batcher(model.engine, model.pad_id, budget, threads, padding, self._clock)
+        batcher.settled = False
         self.loaded = Loaded(model, batcher, self._clock() - began)
 
     def _settle(self) -> None:
         self.used.wait(SETTLE_AFTER_SECONDS)
         if self.loaded is not None:
             self.loaded.model.engine.settle()
+            self.loaded.batcher.settled = True
 
     def _try(self, step: Callable[[], None]) -> bool:
         """Do a part of loading; a failure becomes the loader's state and goes to the log."""

@@ -27,6 +27,17 @@ class ProblemType(StrEnum):
     VALUES = "regression"
 
 
+class Function(StrEnum):
+    """What can make scores of logits, by the names of transformers' `function_to_apply`.
+
+    https://huggingface.co/docs/transformers/main_classes/pipelines#transformers.TextClassificationPipeline
+    """
+
+    SOFTMAX = "softmax"
+    SIGMOID = "sigmoid"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """The likeliest label of one text and its probability, in (0, 1].
@@ -94,6 +105,17 @@ def read(
     if problem_type is ProblemType.SEVERAL_LABELS:
         return [_several(row, labels, threshold) for row in sigmoid(logits).tolist()]
     return [*_one(logits, labels, scores)]
+
+
+def apply(function: Function, logits: np.ndarray) -> list[list[float]]:
+    """Make the scores of N texts from their logits, float32 (N, L)."""
+    table = logits
+    if function is Function.SOFTMAX:
+        table = softmax(logits)
+    elif function is Function.SIGMOID:
+        table = sigmoid(logits)
+    scores: list[list[float]] = table.tolist()
+    return scores
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

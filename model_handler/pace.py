@@ -1,14 +1,17 @@
-"""Runs of an engine in, the tokens that it does in a second out."""
+"""Measure how many tokens an engine does in a second, so that what is too much is refused early."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-# Less than this tells nothing: the first runs of a process are slow.
+# Less than this tells too little.
 ENOUGH_SECONDS = 1.0
-# After so much computing, what was measured before counts half.
-WINDOW_SECONDS = 30.0
+# After so long a time, what was measured before counts half: other load comes and goes.
+HALF_LIFE_SECONDS = 10.0
+# A pace is believed to be wrong by this factor at most: nothing is refused that could be done in
+# time at so many times the pace. Long rows cost more for each token than short ones, for example.
+MARGIN = 1.5
 
 
 class Pace:
@@ -17,14 +20,15 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._running = 0
-        self._since = 0.0  # when the number of runs last changed
+        self._since = clock()  # when the number of runs last changed
         self._seconds = 0.0
         self._tokens = 0.0
 
     @property
     def rate(self) -> float | None:
-        """Tokens in a second; None until enough was measured."""
-        return self._tokens / self._seconds if self._seconds >= ENOUGH_SECONDS else None
+        """Tokens in a second; None as long as too little was measured of late."""
+        seconds = self._seconds * self._share(self._clock())
+        return self._tokens / self._seconds if seconds >= ENOUGH_SECONDS else None
 
     def begin(self) -> None:
         """A run begins."""
@@ -34,13 +38,15 @@ class Pace:
         """A run of so many tokens has ended."""
         self._change(-1)
         self._tokens += tokens
-        if self._seconds > WINDOW_SECONDS:
-            self._seconds /= 2
-            self._tokens /= 2
 
     def _change(self, runs: int) -> None:
         now = self._clock()
-        if self._running:
-            self._seconds += now - self._since
+        share = self._share(now)
+        self._tokens *= share
+        self._seconds = self._seconds * share + (now - self._since if self._running else 0.0)
         self._since = now
         self._running += runs
+
+    def _share(self, now: float) -> float:
+        """As much of what was measured counts now."""
+        return float(0.5 ** ((now - self._since) / HALF_LIFE_SECONDS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -75,13 +75,22 @@ def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Token
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[Text], most: float = math.inf) -> list[Row]:
-    """Encode each text; end early, with fewer rows, once there are more than `most` tokens."""
+def encode(
+    tokenizer: Tokenizer,
+    texts: Sequence[Text],
+    most: float = math.inf,
+    check: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """Encode each text; end early, with fewer rows, once there are more than `most` tokens.
+
+    `check` is called now and then, and may raise to end the encoding.
+    """
     rows: list[Row] = []
     found = 0
     for start in range(0, len(texts), CHUNK):
         if found > most:
             break
+        check()
         chunk = texts[start : start + CHUNK]
         short = [_beginnings(tokenizer, text) for text in chunk]
         encodings = tokenizer.encode_batch_fast(short)
@@ -113,6 +122,17 @@ def _beginning(tokenizer: Tokenizer, text: str) -> str:
     enough, most = (cut["max_length"] * characters for characters in (CHARACTERS, LONGEST_WORD))
     end = text.find(" ", enough, most)
     return text[:most] if end < 0 else text[:end].rstrip()
+
+
+def wordless(tokenizer: Tokenizer) -> frozenset[int]:
+    """Find the ids that stand for no word: special tokens, the unknown token, a lone word mark."""
+    special = {
+        index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special
+    }
+    # SentencePiece sets its mark before the first piece of each word, unknown ones as well.
+    others = {tokenizer.token_to_id(getattr(tokenizer.model, "unk_token", None) or "<unk>")}
+    others.add(tokenizer.token_to_id("\u2581"))
+    return frozenset(special | {index for index in others if index is not None})
 
 
 def pad(rows: Sequence[Row], pad_id: int) -> Batch:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from model_handler.outputs import Label, ProblemType
+from model_handler import tokens
+from model_handler.outputs import Function, Label, ProblemType
 from model_handler.tokens import Batch, Pairs
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ class Model:
     """An engine that is open, and what is needed to feed it and to read its answers.
 
     `equal_lengths`: answers change when a row is padded, so only rows of one length run together.
+    `declared`: config.json names the problem_type, else transformers' rule for a missing one gave
+    it.
     """
 
     name: str
@@ -42,3 +46,21 @@ class Model:
     problem_type: ProblemType = ProblemType.ONE_LABEL
     equal_lengths: bool = False
     pairs: Pairs = Pairs.TEXT_PAIR
+    declared: bool = True
+
+    @cached_property
+    def wordless(self) -> frozenset[int]:
+        """The token ids that stand for no word."""
+        return tokens.wordless(self.tokenizer)
+
+    @property
+    def pipeline_function(self) -> Function:
+        """What transformers' pipeline makes scores with; the sigmoid for one undeclared output.
+
+        https://github.com/huggingface/transformers/blob/main/src/transformers/pipelines/text_classification.py
+        """
+        if self.problem_type is ProblemType.VALUES and self.declared:
+            return Function.NONE
+        if self.problem_type is ProblemType.SEVERAL_LABELS or len(self.labels) == 1:
+            return Function.SIGMOID
+        return Function.SOFTMAX

@@ -152,6 +152,28 @@ def test_what_cannot_be_done_in_time_is_refused_before_it_is_begun() -> None:
     assert engine.runs == []
 
 
+def test_what_may_be_done_in_time_by_a_margin_is_tried() -> None:
+    shared, clock, engine = slow()
+    with pytest.raises(LateError):  # it was not
+        shared.logits([row(10)] * 14, clock.now + 100)
+    assert engine.runs
+
+
+def test_small_runs_and_an_engine_that_has_not_settled_tell_no_pace() -> None:
+    clock = Clock()
+    engine = Slow(clock)
+    shared = Batcher(engine, pad_id=0, budget=200, clock=clock)
+    for _ in range(15):
+        shared.logits([row(3)], clock.now + 100)
+    assert shared.affordable(clock.now + 100) == float("inf")
+    shared.settled = False
+    shared.logits([row(190)])
+    assert shared.affordable(clock.now + 100) == float("inf")
+    shared.settled = True
+    shared.logits([row(190)])
+    assert shared.affordable(clock.now + 100) == pytest.approx(100)
+
+
 def test_a_deadline_that_passes_ends_the_computing() -> None:
     clock = Clock()
     engine = Slow(clock)

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -27,6 +28,9 @@ from model_handler.engines import Engine, Model
 from model_handler.tokens import Batch
 from tests.clock import Clock
 from tests.conftest import BUNDLED, labelled
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class Gate:
@@ -162,6 +166,7 @@ def test_scores_of_all_labels_are_given_when_asked_for() -> None:
 
 def test_more_than_can_be_scored_in_time_is_refused_with_the_number_that_can() -> None:
     clock = Clock()
+    settled = threading.Event()
 
     def open_slow(directory: Path, limits: Limits) -> Model:
         model = artifacts.open_model(directory, limits)
@@ -172,20 +177,88 @@ def test_more_than_can_be_scored_in_time_is_refused_with_the_number_that_can() -
             return run(batch)
 
         model.engine.logits = logits  # type: ignore[method-assign]  # slower by the clock
+        model.engine.settle = settled.set  # type: ignore[method-assign]  # at once
         return model
 
     handler = Handler(BUNDLED, open_model=open_slow, clock=clock)
-    handler.predict([f"number {place}" for place in range(30)])  # the pace is known now
+    handler.predict(["fine"])
+    assert settled.wait(30)
+    while not (handler._loader.loaded and handler._loader.loaded.batcher.settled):
+        pass
+    handler.predict([f"number {place}" for place in range(60)])  # the pace is known now
     texts = [f"number {place} did not fit" for place in range(500)]
+    with pytest.raises(LateError):  # the pace may be wrong, so what is near is tried
+        handler.score(texts[:160], clock.now + 10)
     with pytest.raises(TooManyError) as caught:
         handler.score(texts, clock.now + 10)
     fitting = caught.value.fitting
-    assert 100 < fitting < 200
+    assert 100 < fitting < 160
     assert len(handler.score(texts[: fitting * 9 // 10], clock.now + 10).predictions) > 90
     # Equal texts cost nothing, and the number is one of records.
     with pytest.raises(TooManyError) as caught:
         handler.score([texts[0]] * 1000 + texts, clock.now + 10)
     assert 1100 < caught.value.fitting < 1200
+
+
+def test_encoding_ends_when_the_deadline_passes_though_the_pace_is_unknown() -> None:
+    clock = Clock()
+    handler = Handler(BUNDLED, clock=clock)
+    model = handler.load()
+    tokenizer, begun = model.tokenizer, []
+
+    class Slow:
+        """Takes a second of the clock for each call."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(tokenizer, name)
+
+        def encode_batch_fast(self, texts: list[str]) -> object:
+            begun.append(len(texts))
+            clock.now += 1
+            return tokenizer.encode_batch_fast(texts)
+
+    assert handler._loader.loaded is not None
+    handler._loader.loaded = replace(
+        handler._loader.loaded,
+        model=replace(model, tokenizer=cast("Tokenizer", Slow())),
+    )
+    texts = [f"number {place}" for place in range(100 * tokens.CHUNK)]
+    with pytest.raises(LateError):
+        handler.score(texts, clock.now + 5)
+    assert sum(begun) == 5 * tokens.CHUNK
+    handler.finish_by(clock.now + 2)
+    with pytest.raises(BusyError, match="stops"):
+        handler.score(texts, clock.now + 50)
+    assert sum(begun) == 7 * tokens.CHUNK
+
+
+def test_texts_that_were_cut_and_texts_without_a_word_are_counted_as_often_as_they_are_sent() -> (
+    None
+):
+    handler = Handler(BUNDLED)
+    long = "It broke at once. " * 200
+    scored = handler.score([long, "fine", "", "\U0001f600 \U0001f600", long, "", ("", long), " "])
+    assert (scored.usage.truncated, scored.usage.unknown) == (3, 4)
+    assert scored.cut == {long, ("", long)}
+
+
+def test_a_logit_that_is_no_number_is_no_answer() -> None:
+    def open_damaged(directory: Path, limits: Limits) -> Model:
+        model = artifacts.open_model(directory, limits)
+        run = model.engine.logits
+
+        def logits(batch: Batch) -> np.ndarray:
+            found = run(batch)
+            found[batch.mask.sum(axis=1) > 5, 1] = np.nan
+            return found
+
+        model.engine.logits = logits  # type: ignore[method-assign]  # as a damaged weight does
+        return model
+
+    handler = Handler(BUNDLED, open_model=open_damaged)
+    assert len(handler.predict(["fine"])) == 1
+    with pytest.raises(FloatingPointError):
+        handler.predict(["fine", "this text is longer, and reaches the weight"])
 
 
 def test_who_waits_for_a_load_does_not_wait_for_ever() -> None:
