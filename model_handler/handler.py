@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from model_handler import artifacts, outputs, tokens
 from model_handler.engines import Model
-from model_handler.errors import TooManyError
+from model_handler.errors import LogitError, TooManyError
 from model_handler.limits import Limits
 from model_handler.loading import Loader, State
 from model_handler.pace import MARGIN
@@ -42,14 +42,15 @@ class Usage:
 class Scored:
     """One prediction for each of N texts, in their order, and what they took.
 
-    `cut`: those of them that were cut to the model's length. `logits`: float32 (N, L) for L labels,
-    None where there was no text.
+    `logits`: float32 (N, L) for the L `labels`, None where there was no text. `function`: what
+    transformers' pipeline would make scores of them with.
     """
 
     predictions: list[outputs.Output]
     usage: Usage
-    cut: frozenset[Text] = frozenset()
     logits: np.ndarray | None = None
+    labels: tuple[outputs.Label, ...] = ()
+    function: outputs.Function = outputs.Function.NONE
 
 
 class Handler:
@@ -109,6 +110,13 @@ class Handler:
         if self._loader.loaded is not None:
             self._loader.loaded.batcher.end = end
 
+    def too_long(self, texts: Sequence[Text], deadline: float = math.inf) -> set[Text]:
+        """Find the texts that would be cut to the model's length; raises what `load` raises."""
+        loaded = self._loader.load(min(deadline, self._end))
+        check = partial(loaded.batcher.check, deadline)
+        rows = tokens.encode(loaded.model.tokenizer, texts, check=check)
+        return {text for text, row in zip(texts, rows, strict=True) if row.truncated}
+
     def predict(self, texts: Sequence[Text]) -> list[outputs.Output]:
         """Score texts: one prediction for each, in their order. Loads the model if need be."""
         return self.score(texts).predictions
@@ -124,7 +132,7 @@ class Handler:
 
         `scores` keeps those of all labels, where a text gets one; where it gets several, those with
         a score of `threshold` or more. Raises ModelError; a DeadlineError: TooManyError with the
-        number of texts that fit; and FloatingPointError when a logit is no finite number.
+        number of texts that fit; and LogitError when a logit is no finite number.
         """
         import numpy as np
 
@@ -148,7 +156,7 @@ class Handler:
             fitting = bisect_right(list(accumulate(map(len, rows))), error.tokens)
             raise TooManyError(error.tokens, texts.index(once[fitting])) from None
         if not np.isfinite(run.logits).all():
-            raise FloatingPointError("a logit is no finite number: a weight is damaged")
+            raise LogitError("the model computed something that is no number")
         read = outputs.read(run.logits, model.labels, model.problem_type, scores, threshold)
         self._loader.used.set()
         place = {text: number for number, text in enumerate(once)}
@@ -165,5 +173,5 @@ class Handler:
             infer=run.computed,
             cold=cold,
         )
-        long = frozenset(once[number] for number in cut)
-        return Scored([read[number] for number in places], usage, long, run.logits[places])
+        found = [read[number] for number in places]
+        return Scored(found, usage, run.logits[places], model.labels, model.pipeline_function)

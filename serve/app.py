@@ -1,4 +1,4 @@
-"""READ THIS FIRST: requests in, responses out. /ping, /invocations, /execution-parameters.
+"""READ THIS FIRST: the three paths that are served: /ping, /invocations, /execution-parameters.
 
 The contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 and, for Batch Transform, https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
@@ -7,14 +7,18 @@ and, for Batch Transform, https://docs.aws.amazon.com/sagemaker/latest/dg/your-a
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from flask import Flask, Response, g, request
 
-from model_handler import Handler, Scored, State, limits
+from model_handler import Handler, State, limits
 from serve import errors, faults, negotiation, wire
 from serve.admission import Admission
-from serve.records import Outcome, Record
+from serve.records import Record
 from serve.settings import LARGEST_PAYLOAD_MB, Settings
 from serve.telemetry import Account, Telemetry
 
@@ -36,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     # JSON is read and written by one thread at a time: several would share the interpreter, and
     # pings would wait for all of them.
     interpreter = threading.Lock()
+    form = _format(settings.response_format)
     app = Flask("serve", static_folder=None)
     app.url_map.merge_slashes = False  # nothing is redirected
     # Werkzeug refuses a body of exactly this many bytes.
@@ -69,22 +74,26 @@ def create_app(settings: Settings | None = None) -> Flask:
     @app.post("/invocations")
     def invocations() -> Response:
         account: Account = g.account
-        ask = negotiation.read(request)
+        ask = negotiation.read(request, form)
         with admission.admit(request) as entry:
             data = entry.read(request)
             account.received(len(data), entry.began)
             entry.take_place()
-            with account.stage("parse"), interpreter:
-                body = wire.read(data, ask.media_type)
+            deadline = account.began + settings.deadline_seconds
+            with account.stage("parse"), _turn(interpreter, deadline):
+                body = form.read(data, ask.media_type)
+            with account.stage("queue"):
+                body = form.for_model(body, handler, deadline)
             bad = [record for record in body.records if isinstance(record, errors.BadLine)]
             account.records, account.bad_records = len(body.records), len(bad)
             if bad and not ask.report and settings.on_bad_record != "report":
                 raise errors.bad_lines(bad, len(body.records))
             texts = [record.text for record in body.records if isinstance(record, Record)]
-            scored = handler.score(texts, account.began + settings.deadline_seconds, ask.scores)
+            threshold = settings.threshold if ask.threshold is None else ask.threshold
+            scored = handler.score(texts, deadline, ask.scores, threshold)
             account.scored(scored.usage, scored.predictions)
             with account.stage("write"), interpreter:
-                answer = wire.write(in_order(body, scored), ask.answer_type, body.single)
+                answer = form.answer(body, scored, ask.answer_type)
             response = Response(entry.send(answer), content_type=ask.answer_type)
             response.content_length = len(answer)
             response.call_on_close(entry.leave)
@@ -112,7 +121,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def in_order(body: wire.Body, scored: Scored) -> list[Outcome]:
-    """One outcome for each record, in order; a bad line is its own outcome."""
-    predictions = iter(scored.predictions)
-    return [next(predictions) if isinstance(record, Record) else record for record in body.records]
+def _format(name: str) -> ModuleType:
+    """The module that reads bodies and writes answers."""
+    if name == "huggingface":
+        from serve import huggingface
+
+        return huggingface
+    return wire
+
+
+@contextmanager
+def _turn(lock: threading.Lock, deadline: float) -> Iterator[None]:
+    """Hold a lock; raises DeadlineExceeded when it is not free in time."""
+    if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        raise errors.DeadlineExceeded("not finished in time: other bodies were read first")
+    try:
+        yield
+    finally:
+        lock.release()

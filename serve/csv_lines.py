@@ -1,13 +1,23 @@
-"""Lines of text/csv in, records out; predictions in, lines out. https://www.rfc-editor.org/rfc/rfc4180
+"""Read lines of text/csv as records, and write predictions as lines of it.
 
-In: one text on each line, all of it; or in double quotes, which are then doubled inside.
-Out: label, probability, then the score of each label if there are any. A bad line has no label and
-no probability, and its reason in the third column.
+https://www.rfc-editor.org/rfc/rfc4180
+
+Each line of a body is one text, all of it; or stands in double quotes, which are then doubled
+inside. A line that begins with a quoted text may have a second column: the second text of a pair,
+where the model reads pairs in `features`. A line of the answer is
+
+- one label: the label, its probability, then the score of each label if they were asked for;
+- several labels: those that are predicted, as a CSV line of its own with semicolons, then the score
+  of each label in the order of the model;
+- a value: the value; several: each of them in the order of the model;
+- a bad line: two empty columns and the reason. Nothing else has an empty column but a model of
+  several labels that predicts none: its first is empty, and its second a score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from model_handler import Labels, Values
 from serve.errors import BadLine
@@ -15,7 +25,7 @@ from serve.records import Outcome, Record
 
 
 def read(lines: Iterable[tuple[int, bytes]]) -> list[Record | BadLine]:
-    """Numbered lines, none of them blank, to one record or bad line each."""
+    """Make one record or bad line of each numbered line, none of them blank."""
     return [_record(number, line.rstrip(b"\r")) for number, line in lines]
 
 
@@ -30,29 +40,35 @@ def _record(number: int, line: bytes) -> Record | BadLine:
         return BadLine(number, f"not valid UTF-8: {error.reason} at byte {error.start}")
     except csv.Error as error:
         return BadLine(number, f"not valid CSV: {error}; a text must stand on one line")
-    if len(fields) != 1:
-        return BadLine(
-            number, f"{len(fields)} columns, not one text; put quotes around all of a text, or none"
-        )
-    return Record(number, fields[0])
+    if len(fields) == 1:
+        return Record(number, fields[0])
+    wrong = f"{len(fields)} columns, not one text; put quotes around all of a text, or none"
+    if len(fields) == 2:
+        return Record(number, (fields[0], fields[1]), wrong)
+    return BadLine(number, wrong)
 
 
 def write(outcomes: Sequence[Outcome]) -> bytes:
-    """One line for each outcome."""
+    """Write one line for each outcome."""
+    return _lines(map(_columns, outcomes)).encode()
+
+
+def _columns(outcome: Outcome) -> Sequence[Any]:
+    if isinstance(outcome, BadLine):
+        return ["", "", outcome.reason]
+    if isinstance(outcome, Values):
+        return [*outcome.predicted_values.values()]
+    if isinstance(outcome, Labels):
+        names = outcome.predicted_labels
+        joined = _lines([names], ";").removesuffix("\n") if names else ""
+        return [joined, *outcome.scores.values()]
+    return [outcome.predicted_label, outcome.probability, *(outcome.scores or {}).values()]
+
+
+def _lines(rows: Iterable[Sequence[Any]], delimiter: str = ",") -> str:
     import csv
     import io
 
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    for outcome in outcomes:
-        if isinstance(outcome, BadLine):
-            writer.writerow(["", "", outcome.reason])
-        elif isinstance(outcome, Values):
-            writer.writerow(outcome.predicted_values.values())
-        elif isinstance(outcome, Labels):
-            names = ";".join(map(str, outcome.predicted_labels))
-            writer.writerow([names, *outcome.scores.values()])
-        else:
-            scores = (outcome.scores or {}).values()
-            writer.writerow([outcome.predicted_label, outcome.probability, *scores])
-    return out.getvalue().encode()
+    csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    return out.getvalue()

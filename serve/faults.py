@@ -1,4 +1,4 @@
-"""An exception in, a JSON answer out; what is not a client's fault goes to the log, with an id."""
+"""Answer any exception in JSON; what is not a client's fault goes to the log, with an id."""
 
 from __future__ import annotations
 

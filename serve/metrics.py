@@ -1,4 +1,4 @@
-"""Counts and times in, members of a log line that CloudWatch makes metrics of out.
+"""Make members of a log line of counts and times, of which CloudWatch makes metrics.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from model_handler import Handler, Usage
+from model_handler import Handler, Labels, Output, Prediction, Usage
 
 NAMESPACE = "ServerlessSentiment"
 
@@ -59,12 +59,70 @@ def request(records: int, usage: Usage) -> Values:
             "RecordsPerRequest": (records, "Count"),
             "TokensPerRecord": (usage.tokens / max(1, usage.different), "Count"),
             "TruncatedRecords": (usage.truncated, "Count"),
+            "UnknownRecords": (usage.unknown, "Count"),
         }
     )
 
 
+@dataclass
+class Tally:
+    """What was predicted for some records: how often each label, and sums to make means of.
+
+    A model that gives one label has a confidence, one that gives values has their sums.
+    """
+
+    records: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    confidence: float | None = None
+    values: dict[str, float] = field(default_factory=dict)
+
+    def add(self, other: Tally) -> None:
+        """Add what was predicted for others."""
+        self.records += other.records
+        self.labels.update(other.labels)  # labels that were predicted 0 times as well
+        for label, total in other.values.items():
+            self.values[label] = self.values.get(label, 0.0) + total
+        if other.confidence is not None:
+            self.confidence = (self.confidence or 0.0) + other.confidence
+
+    def metrics(self) -> list[Values]:
+        """Make metrics of it: shares and counts of labels, means of the rest."""
+        found = [
+            Values(
+                {
+                    "LabelShare": (count / self.records, "None"),
+                    "Predictions": (count, "Count"),
+                },
+                {"Label": label},
+            )
+            for label, count in self.labels.items()
+        ]
+        found += [
+            Values({"MeanValue": (total / self.records, "None")}, {"Label": label})
+            for label, total in self.values.items()
+        ]
+        if self.confidence is not None:
+            found.append(Values({"MeanConfidence": (self.confidence / self.records, "None")}))
+        return found
+
+
+def tally(predictions: Sequence[Output]) -> Tally:
+    """Count what was predicted."""
+    found = Tally(len(predictions))
+    for each in predictions:
+        if isinstance(each, Prediction):
+            found.labels[str(each.predicted_label)] += 1
+            found.confidence = (found.confidence or 0.0) + each.probability
+        elif isinstance(each, Labels):
+            found.labels.update(map(str, each.predicted_labels))
+        else:
+            for label, value in each.predicted_values.items():
+                found.values[str(label)] = found.values.get(str(label), 0.0) + value
+    return found
+
+
 class Window:
-    """Counts predictions for a minute, then tells each label's share, and the mean probability.
+    """Counts predictions for a minute, then tells their metrics.
 
     The first request is told at once: on serverless a process may never see a second one, nor the
     end of its minute.
@@ -75,16 +133,15 @@ class Window:
         self._tell = tell
         self._lock = threading.Lock()
         self._telling = threading.Lock()  # so that who closes last leaves nothing half told
-        self._labels: Counter[str] = Counter()
-        self._confidence = 0.0
+        self._tally = Tally()
         self._first = True
         self._running = False  # a timer, which will tell what is counted
 
-    def add(self, labels: Mapping[str, int], confidence: float, known: Sequence[str]) -> None:
-        """Predictions by label, the sum of their probabilities, and all labels of the model."""
+    def add(self, found: Tally, known: Sequence[str]) -> None:
+        """Add predictions; of a model with these labels, if it gives any."""
         with self._lock:
-            self._labels.update({**dict.fromkeys(known, 0), **labels})
-            self._confidence += confidence
+            self._tally.add(Tally(labels=Counter(dict.fromkeys(known, 0))))
+            self._tally.add(found)
             first, self._first = self._first, False
             if not self._running:
                 self._running = True
@@ -106,12 +163,6 @@ class Window:
 
     def _tell_all(self) -> None:
         with self._lock:
-            labels, confidence = self._labels, self._confidence
-            self._labels, self._confidence = Counter(), 0.0
-        total = sum(labels.values())
-        if not total:
-            return
-        for label, count in labels.items():
-            share = {"LabelShare": (count / total, "None")}
-            self._tell(Values({**share, "Predictions": (count, "Count")}, {"Label": label}))
-        self._tell(Values({"MeanConfidence": (confidence / total, "None")}))
+            found, self._tally = self._tally, Tally()
+        for values in found.metrics() if found.records else ():
+            self._tell(values)

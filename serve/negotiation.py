@@ -1,4 +1,4 @@
-"""Headers of a request in, what it asks for out: how to read its body and how to answer.
+"""Read from the headers of a request how to read its body and how to answer.
 
 The platform passes on these of a client's headers, and no others:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
@@ -6,13 +6,16 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndp
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from werkzeug.datastructures import MIMEAccept
 
 from serve import wire
 from serve.errors import BadRequest, NotAcceptable, UnsupportedMediaType, clip
+from serve.settings import share
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
@@ -34,11 +37,15 @@ class Ask:
     media_type: str
     answer_type: str
     scores: bool  # of all labels
+    threshold: float | None  # of the labels that are predicted, where there may be several
     report: bool  # bad lines, in their places
 
 
-def read(request: Request) -> Ask:
-    """Raises BadRequest, NotAcceptable or UnsupportedMediaType with what can be asked for."""
+def read(request: Request, form: ModuleType = wire) -> Ask:
+    """Read what a request asks for; `form` is the module that reads its body and answers it.
+
+    Raises BadRequest, NotAcceptable or UnsupportedMediaType with what can be asked for.
+    """
     charset = request.mimetype_params.get("charset", "utf-8")
     if charset.strip().lower() not in _CHARSETS:
         raise BadRequest(f"charset {clip(charset)} is not read; send UTF-8")
@@ -47,29 +54,41 @@ def read(request: Request) -> Ask:
         raise UnsupportedMediaType(
             f"Content-Encoding {clip(encoding)} cannot be read; send the body as it is"
         )
-    if request.mimetype not in ("", *wire.OFFERED):  # refused before the body is received
-        raise wire.unreadable(request.mimetype)
+    if request.mimetype not in ("", *form.OFFERED):  # refused before the body is received
+        raise wire.unreadable(request.mimetype, form.READABLE)
     wishes = {wish.strip().lower() for wish in attributes(request).split(",")}
     return Ask(
         request.mimetype,
-        _answer_type(request),
+        _answer_type(request, form),
         scores="scores=all" in wishes,
+        threshold=_threshold(wishes),
         report="on-bad-record=report" in wishes,
     )
 
 
-def _answer_type(request: Request) -> str:
-    """What Accept likes best; where it has no wish, CSV for CSV and else JSON Lines."""
-    usual = wire.CSV if request.mimetype == wire.CSV else wire.JSON_LINES
+def _threshold(wishes: Iterable[str]) -> float | None:
+    """The number of `threshold=0.3`; None where there is no such wish."""
+    given = next((wish for wish in wishes if wish.startswith("threshold=")), None)
+    if given is None:
+        return None
+    try:
+        return share(given.removeprefix("threshold="))
+    except ValueError:
+        raise BadRequest(f"{clip(given)} in {ATTRIBUTES}: use a number from 0 to 1") from None
+
+
+def _answer_type(request: Request, form: ModuleType) -> str:
+    """What Accept likes best; where it has no wish, what is usual for the type of the body."""
+    usual: str = form.usual(request.mimetype)
     # Without parameters: `application/json; charset=utf-8` means what we offer.
     kinds = [(kind.partition(";")[0].strip(), best) for kind, best in request.accept_mimetypes]
     accept = MIMEAccept([(kind, best) for kind, best in kinds if kind])
     if not accept:
         return usual
     # The first of the best, so the usual type leads.
-    chosen = max((usual, *wire.OFFERED), key=accept.quality)
+    chosen: str = max((usual, *form.OFFERED), key=accept.quality)
     if accept.quality(chosen) <= 0:
-        offered = ", ".join(wire.OFFERED)
+        offered = ", ".join(form.OFFERED)
         raise NotAcceptable(
             f"Accept {clip(request.headers['Accept'])} is not offered; ask for {offered}"
         )
@@ -92,7 +111,10 @@ def _plain(value: str, most: int) -> str:
 
 def carry(response: Response, account: Account) -> None:
     """Put into a reply what its request had, and how the model did."""
-    ours = f"cold={int(account.usage.cold)},model-ms={account.model_ms}"
+    usage = account.usage
+    ours = f"cold={int(usage.cold)},model-ms={account.model_ms}"
+    for name, count in (("truncated", usage.truncated), ("unknown", usage.unknown)):
+        ours += f",{name}={count}" if count else ""
     given = account.attributes
     both = f"{given},{ours}" if given else ours
     response.headers[ATTRIBUTES] = both if len(both) <= ATTRIBUTES_CHARACTERS else ours

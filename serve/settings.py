@@ -1,4 +1,4 @@
-"""The environment in, one frozen Settings object out: read once, at the start."""
+"""Read the environment once, at the start, as one frozen Settings object."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_handler import artifacts
+from model_handler.outputs import THRESHOLD
 
 BATCH_DEADLINE_SECONDS = 595
 # MaxPayloadInMB goes up to this:
@@ -17,6 +18,14 @@ LARGEST_PAYLOAD_MB = 100
 # From its first byte to its last a request must arrive in this time; serve/worker.py then stops
 # listening. The platform sends a request that it has received, so only others are ever slow.
 ARRIVAL_SECONDS = 30.0
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1; raises ValueError."""
+    found = float(text)
+    if not 0 <= found <= 1:  # nor NaN
+        raise ValueError(text)
+    return found
 
 
 class SettingsError(Exception):
@@ -58,6 +67,11 @@ class Settings:
     max_in_flight: int = 256
     # fail: one bad line refuses the request; report: its answer line is {"error": ...}.
     on_bad_record: str = "fail"
+    # A label of several is predicted from this score on, unless a request says `threshold=0.3`.
+    threshold: float = THRESHOLD
+    # sagemaker: the records and answers of this server; huggingface: those of transformers'
+    # pipeline, for clients of Hugging Face's containers (serve/huggingface.py).
+    response_format: str = "sagemaker"
     # Above info, requests are not logged, and metrics are not either.
     log_level: str = "info"
     # emf: some log lines are CloudWatch metrics as well, which CloudWatch charges for.
@@ -88,6 +102,8 @@ class Settings:
             or (BATCH_DEADLINE_SECONDS if batch else cls.deadline_seconds),
             max_in_flight=read.number("MAX_IN_FLIGHT", 1, 256) or cls.max_in_flight,
             on_bad_record=read.choice("ON_BAD_RECORD", "fail", "report"),
+            threshold=read.share("THRESHOLD", cls.threshold),
+            response_format=read.choice("RESPONSE_FORMAT", "sagemaker", "huggingface"),
             log_level=read.choice("LOG_LEVEL", "info", "debug", "warning", "error", "critical"),
             metrics=read.choice("METRICS", "emf", "off"),
             endpoint_name=read.text("ENDPOINT_NAME"),
@@ -111,6 +127,13 @@ class _Reader:
         """MaxPayloadInMB of a Batch Transform job; 0 there means a stream without an end."""
         given = self.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", 0, 100)
         return LARGEST_PAYLOAD_MB if given == 0 else given
+
+    def share(self, name: str, default: float) -> float:
+        value = self.text(name)
+        try:
+            return share(value) if value else default
+        except ValueError:
+            raise SettingsError(f"{name} is {value!r}; use a number from 0 to 1") from None
 
     def number(self, name: str, least: int, most: int) -> int | None:
         value = self.text(name)

@@ -1,4 +1,4 @@
-"""What happened to a request in; one line of JSON on stdout, and metrics in it, out.
+"""Write one line of JSON about each request to stdout, with metrics in it.
 
 CloudWatch keeps the lines (Logs Insights reads their fields) and makes metrics of those that have
 an `_aws` member: serve/metrics.py. Lines are written before the answer is sent, since the platform
@@ -13,13 +13,12 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from model_handler import Handler, Output, Prediction, Usage
+from model_handler import Handler, Output, Usage
 from serve import metrics, tracing
 from serve.settings import Settings
 
@@ -65,9 +64,11 @@ class Account:
 
     def scored(self, usage: Usage, predictions: Sequence[Output]) -> None:
         """Take over what scoring took."""
-        self.usage, self.predictions = usage, predictions
+        # What needs the model before there is anything to score waits for its load, too.
+        self.usage = replace(usage, queue=self.stages.get("queue", 0.0) + usage.queue)
+        self.predictions = predictions
         self.stages |= {
-            "queue": usage.queue,
+            "queue": self.usage.queue,
             "tokenise": usage.tokenise,
             "infer": usage.infer,
         }
@@ -102,9 +103,6 @@ class Telemetry:
         if account.predictions and self._first.acquire(blocking=False):
             self._metrics_line(metrics.start(self._handler, self._settings.started))
         usage = account.usage
-        sure = [found for found in account.predictions if isinstance(found, Prediction)]
-        labels = Counter(str(found.predicted_label) for found in sure)
-        confidence = sum(found.probability for found in sure)
         line: dict[str, Any] = {
             "event": "request",
             "time": round(account.time, 3),
@@ -118,6 +116,7 @@ class Telemetry:
             "bad_records": account.bad_records,
             "tokens": usage.tokens,
             "truncated": usage.truncated,
+            "unknown": usage.unknown,
             "bytes_in": account.bytes_in,
             "bytes_out": size,
             **{f"{name}_ms": round(1000 * account.stages.get(name, 0.0), 2) for name in STAGES},
@@ -126,11 +125,12 @@ class Telemetry:
             "engine": self._handler.engine,
         }
         if account.predictions:
-            line["labels"] = labels
-            line["confidence"] = round(confidence / len(account.predictions), 4)
-        if account.predictions and self._emf:
-            line |= self._embed(metrics.request(account.records, usage))
-            self._window.add(labels, confidence, list(map(str, self._handler.classes)))
+            found = metrics.tally(account.predictions)
+            line |= _predicted(found)
+            if self._emf:
+                line |= self._embed(metrics.request(account.records, usage))
+                known = [] if found.values else list(map(str, self._handler.classes))
+                self._window.add(found, known)
         _write(line)
 
     def close(self) -> None:
@@ -147,10 +147,20 @@ class Telemetry:
         return metrics.embed(values, self._settings.endpoint_name)
 
 
+def _predicted(found: metrics.Tally) -> dict[str, Any]:
+    """The fields of a line about what was predicted; which there are depends on the task."""
+    if found.values:
+        means = {name: round(total / found.records, 4) for name, total in found.values.items()}
+        return {"values": means}
+    if found.confidence is None:
+        return {"labels": found.labels}
+    return {"labels": found.labels, "confidence": round(found.confidence / found.records, 4)}
+
+
 def _write(line: dict[str, Any]) -> None:
     try:
         # One call, so that lines of two threads do not mix.
-        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.write(json.dumps(line, allow_nan=False) + "\n")
         sys.stdout.flush()
     except OSError as error:  # an answer is worth more than its line
         log.warning("a request could not be logged: %s", error.strerror)

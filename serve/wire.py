@@ -1,20 +1,20 @@
-"""Body bytes to records or bad lines, and outcomes to body bytes: both directions in one place."""
+"""Read bodies as records or bad lines, and write what became of them as the body of an answer."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import jsonlines
 
-from model_handler import Labels, Values
+from model_handler import Handler, Labels, Scored, Values
 from serve import csv_lines
 from serve.errors import BadLine, BadRequest, TooManyRecords, UnsupportedMediaType, clip
-from serve.records import EXPECTED, Outcome, Record, record
+from serve.records import EXPECTED, Outcome, Record, only_readable, record
 
 CSV = "text/csv"
 JSON = "application/json"
@@ -22,6 +22,7 @@ JSON_LINES = "application/jsonlines"
 # The first of these is AWS's name; the others are in use for the same format.
 LINE_TYPES = (JSON_LINES, "application/x-jsonlines", "application/jsonl", "application/x-ndjson")
 OFFERED = (*LINE_TYPES, JSON, CSV)
+READABLE = (JSON_LINES, JSON, CSV)  # with the other names of the first
 
 # The answer to more would be larger than any endpoint passes on, and lines of a byte or two would
 # take a gigabyte of memory.
@@ -29,6 +30,9 @@ MOST_RECORDS = 500_000
 
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b\x08"
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,57 +43,99 @@ class Body:
     single: bool = False
 
 
+def usual(media_type: str) -> str:
+    """Choose the type of an answer where the client has no wish."""
+    return CSV if media_type == CSV else JSON_LINES
+
+
 def read(body: bytes, media_type: str) -> Body:
     """Read a body of the given media type, "" when none was sent.
 
     Raises UnsupportedMediaType, TooManyRecords, or BadRequest when there is no record at all.
     """
-    if body.startswith(_GZIP):
-        raise BadRequest("the body is compressed with gzip; send it as it is")
-    body = body.removeprefix(_BOM)
-    if media_type in ("", *LINE_TYPES):
-        found = Body(_read_lines(body))
-    elif media_type == JSON:
-        found = _read_json(body)
-    elif media_type == CSV:
-        found = Body(csv_lines.read(_lines(body)))
+    if media_type == CSV:
+        found = Body(csv_lines.read(_lines(_bare(body))))
     else:
-        raise unreadable(media_type)
+        found = Body(*decode(body, media_type, record))
     if not found.records:
         raise BadRequest(f"the body holds no record; {EXPECTED} on each line")
     return found
 
 
-def unreadable(media_type: str) -> UnsupportedMediaType:
+def decode(
+    body: bytes, media_type: str, parse: Callable[[int, Any], T | BadLine]
+) -> tuple[list[T | BadLine], bool]:
+    """Decode JSON Lines or JSON, and parse each value and its number; True for a single object.
+
+    Raises as `read` does.
+    """
+    body = _bare(body)
+    if media_type in ("", *LINE_TYPES):
+        return _read_lines(body, parse), False
+    if media_type == JSON:
+        return _read_json(body, parse)
+    raise unreadable(media_type)
+
+
+def unreadable(media_type: str, readable: Sequence[str] = READABLE) -> UnsupportedMediaType:
     """Say which types can be read, since this one cannot."""
     return UnsupportedMediaType(
-        f"Content-Type {clip(media_type)} cannot be read; send {JSON_LINES}, {JSON} or {CSV}"
+        f"Content-Type {clip(media_type)} cannot be read; send "
+        f"{', '.join(readable[:-1])} or {readable[-1]}"
     )
+
+
+def for_model(body: Body, handler: Handler, deadline: float) -> Body:
+    """Replace what this model cannot read by the reason; loads the model if there are pairs."""
+    if all(isinstance(each, BadLine) or isinstance(each.text, str) for each in body.records):
+        return body
+    return replace(body, records=only_readable(body.records, handler.load(deadline).pairs))
+
+
+def answer(body: Body, scored: Scored, media_type: str) -> bytes:
+    """Write what became of each record of a body, in order; a bad line is its own outcome."""
+    predictions = iter(scored.predictions)
+    outcomes = [next(predictions) if isinstance(each, Record) else each for each in body.records]
+    return write(outcomes, media_type, body.single)
 
 
 def write(outcomes: Sequence[Outcome], media_type: str, single: bool) -> bytes:
     """Write one JSON value for each outcome: lines, or a JSON list, or one object if `single`.
 
-    As CSV: label, probability, then the score of each label if there are any.
+    As CSV: see serve/csv_lines.py.
     """
     if media_type == CSV:
         return csv_lines.write(outcomes)
-    values = list(map(_value, outcomes))
+    return encode(list(map(_value, outcomes)), media_type, single)
+
+
+def encode(values: Sequence[Any], media_type: str, single: bool) -> bytes:
+    """Write JSON values as lines, or as JSON: a list, or the only value if `single`."""
     if media_type == JSON:
-        return json.dumps(values[0] if single else values).encode() + b"\n"
+        return _dumps(values[0] if single else values)
     # The last line is ended as well: Batch Transform glues bodies together as they come.
-    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
+    return b"".join(map(_dumps, values))
 
 
-def _read_lines(body: bytes) -> list[Record | BadLine]:
+def _dumps(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False).encode() + b"\n"
+
+
+def _bare(body: bytes) -> bytes:
+    if body.startswith(_GZIP):
+        raise BadRequest("the body is compressed with gzip; send it as it is")
+    return body.removeprefix(_BOM)
+
+
+def _read_lines(body: bytes, parse: Callable[[int, Any], T | BadLine]) -> list[T | BadLine]:
     """JSON Lines: split on b"\\n" alone, since U+2028 and its kin may stand inside a string."""
     numbered = _lines(body)
     # read() goes on behind a bad line, where iterating over the reader would stop.
     reader = jsonlines.Reader((line for _, line in numbered), loads=_loads)
-    records: list[Record | BadLine] = []
+    records: list[T | BadLine] = []
     for number, _ in numbered:
         try:
-            records.append(record(number, reader.read(allow_none=True)))
+            records.append(parse(number, reader.read(allow_none=True)))
         except jsonlines.InvalidLineError as error:
             records.append(BadLine(number, _reason(error.__cause__)))
     return records
@@ -100,16 +146,19 @@ def _lines(body: bytes) -> list[tuple[int, bytes]]:
     # BytesIO ends lines at b"\n" alone, and shares the bytes of the body.
     lines = (line.removesuffix(b"\n") for line in io.BytesIO(body))
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-    return _not_too_many(list(islice(numbered, MOST_RECORDS + 1)))
+    return not_too_many(list(islice(numbered, MOST_RECORDS + 1)))
 
 
-def _not_too_many(found: list[Any]) -> list[Any]:
+def not_too_many(found: list[Any]) -> list[Any]:
+    """Give a list of what are records, unless a body may not hold so many; else TooManyRecords."""
     if len(found) > MOST_RECORDS:
         raise TooManyRecords(f"a body may hold {MOST_RECORDS:,} records; send the rest in another")
     return found
 
 
-def _read_json(body: bytes) -> Body:
+def _read_json(
+    body: bytes, parse: Callable[[int, Any], T | BadLine]
+) -> tuple[list[T | BadLine], bool]:
     """One JSON object, or a list of them; a record's number is its place in the list."""
     try:
         value = _loads(body.decode())
@@ -117,8 +166,8 @@ def _read_json(body: bytes) -> Body:
         bad = BadLine(getattr(error, "lineno", 1), _reason(error))
         raise BadRequest(f"the body is {bad.reason}", [bad]) from error
     if isinstance(value, list):
-        return Body([record(number, item) for number, item in enumerate(_not_too_many(value), 1)])
-    return Body([record(1, value)], single=True)
+        return [parse(number, item) for number, item in enumerate(not_too_many(value), 1)], False
+    return [parse(1, value)], True
 
 
 def _refuse(constant: str) -> None:

@@ -24,8 +24,11 @@ BLOG = (
 WORDS = "i love this product ok but not great is the right a it and good bad zip broke".split()
 
 
-def make_checkpoint(directory: Path, architecture: str = "bert") -> Path:
-    """A seeded random checkpoint of two small layers, as save_pretrained writes it."""
+def make_checkpoint(directory: Path, architecture: str = "bert", **overrides: object) -> Path:
+    """A seeded random checkpoint of two small layers, as save_pretrained writes it.
+
+    `overrides` are fields of its config.json.
+    """
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
@@ -55,9 +58,9 @@ def make_checkpoint(directory: Path, architecture: str = "bert") -> Path:
             "num_attention_heads": 2,
             "max_position_embeddings": 514 if architecture == "roberta" else 512,
         }
-    names = {0: "-1", 1: "0", 2: "1"}
+    fields = {**common, **sizes, "id2label": {0: "-1", 1: "0", 2: "1"}, **overrides}
     torch.manual_seed(3)
-    config = AutoConfig.for_model(architecture, **common, **sizes, id2label=names)
+    config = AutoConfig.for_model(architecture, **fields)
     model = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]  # the same
         config
     )

@@ -86,7 +86,17 @@ def open_model(directory: Path, limits: Limits) -> Model:
         pad_id=tokenizer.pad_token_id or 0,
         max_length=length,
         labels=names,
+        problem_type=problem_type(model.config),
+        declared=model.config.problem_type is not None,
     )
+
+
+def problem_type(config: Any) -> outputs.ProblemType:
+    """What config.json says, else what transformers trains a model for that has so many outputs."""
+    if config.problem_type is not None:
+        return outputs.ProblemType(config.problem_type)
+    one = config.num_labels == 1
+    return outputs.ProblemType.VALUES if one else outputs.ProblemType.ONE_LABEL
 
 
 def _reason(error: Exception) -> str:

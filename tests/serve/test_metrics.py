@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.metrics import NAMESPACE, Values, Window
+from serve.metrics import NAMESPACE, Tally, Values, Window
 from tests.conftest import BLOG, lines
 from tests.serve import emf
 from tests.serve.logged import Line, Logged, serving
@@ -22,7 +22,12 @@ REQUEST = {
     "RecordsPerRequest",
     "TokensPerRecord",
     "TruncatedRecords",
+    "UnknownRecords",
 }
+
+
+def found(labels: dict[str, int], confidence: float) -> Tally:
+    return Tally(sum(labels.values()), Counter(labels), confidence)
 
 
 def told(logged: Logged) -> list[Line]:
@@ -153,13 +158,13 @@ class Told:
 def test_after_the_first_request_a_window_is_told_when_its_time_is_over() -> None:
     told = Told()
     window = Window(0.05, told)
-    window.add({"1": 2}, 1.5, KNOWN)
+    window.add(found({"1": 2}, 1.5), KNOWN)
     assert told.confidence == [0.75]
     told.again()
-    window.add({"1": 1}, 0.5, KNOWN)
-    window.add({"0": 3}, 1.5, KNOWN)
+    window.add(found({"1": 1}, 0.5), KNOWN)
+    window.add(found({"0": 3}, 1.5), KNOWN)
     told.again()
-    window.add({"-1": 1}, 0.9, KNOWN)  # long after: there is a second window, and a third
+    window.add(found({"-1": 1}, 0.9), KNOWN)  # long after: there is a second window, and a third
     told.again()
     assert told.confidence == [0.75, 0.5, 0.9]
     assert told.predictions == {"1": 3, "0": 3, "-1": 1}
@@ -168,12 +173,12 @@ def test_after_the_first_request_a_window_is_told_when_its_time_is_over() -> Non
 def test_what_comes_while_a_window_is_told_has_a_window_of_its_own() -> None:
     told = Told()
     window = Window(0.05, told)
-    window.add({"1": 1}, 0.5, KNOWN)
+    window.add(found({"1": 1}, 0.5), KNOWN)
     told.again()
     told.goes_on.clear()
-    window.add({"1": 1}, 0.6, KNOWN)
+    window.add(found({"1": 1}, 0.6), KNOWN)
     told.again()  # and goes on telling
-    window.add({"0": 1}, 0.7, KNOWN)
+    window.add(found({"0": 1}, 0.7), KNOWN)
     told.goes_on.set()
     told.again()
     assert told.confidence == [0.5, 0.6, 0.7]
@@ -183,8 +188,8 @@ def test_closing_tells_the_rest_and_only_once() -> None:
     told = Told()
     window = Window(600, told)
     window.close()  # nothing has been counted
-    window.add({"1": 1}, 0.5, KNOWN)
-    window.add({"0": 1}, 0.7, KNOWN)
+    window.add(found({"1": 1}, 0.5), KNOWN)
+    window.add(found({"0": 1}, 0.7), KNOWN)
     window.close()
     window.close()
     assert told.confidence == [0.5, 0.7]
@@ -195,10 +200,10 @@ def test_closing_waits_for_a_window_that_is_being_told() -> None:
     """Else the process would end with half of it written."""
     told = Told()
     window = Window(0.05, told)
-    window.add({"1": 1}, 0.5, KNOWN)
+    window.add(found({"1": 1}, 0.5), KNOWN)
     told.again()
     told.goes_on.clear()
-    window.add({"1": 1}, 0.6, KNOWN)
+    window.add(found({"1": 1}, 0.6), KNOWN)
     told.again()  # and goes on telling
     last = threading.Thread(target=window.close)
     last.start()
@@ -216,7 +221,7 @@ def test_nothing_is_told_twice_or_lost_among_eight_threads() -> None:
 
     def add(thread: int) -> None:
         for _ in range(500):
-            window.add({KNOWN[thread % 3]: 1}, 0.5, KNOWN)
+            window.add(found({KNOWN[thread % 3]: 1}, 0.5), KNOWN)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, range(8)))
