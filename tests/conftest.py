@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,14 @@ def packed(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
     out = tmp_path_factory.mktemp("packed") / "tiny"
     pack(checkpoint, out, lambda _: None)
     return out
+
+
+def packed_as(directory: Path, packed: Path, **fields: object) -> Path:
+    """A copy of a packed model whose manifest has other fields, such as another problem_type."""
+    shutil.copytree(packed, directory)
+    manifest = directory / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | fields))
+    return directory
 
 
 def labelled(handler: Handler, *texts: str) -> list[Prediction]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
@@ -73,6 +74,36 @@ def test_a_fault_of_ours_is_500_with_an_id_and_no_internals(
     assert "RuntimeError" in caplog.text
     assert "RuntimeError" not in body["error"]
     assert "secret" not in caplog.text + body["error"]
+
+
+def test_a_model_that_computes_what_is_no_number_is_500_with_an_id(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from model_handler.engines.onnx_engine import OnnxEngine
+
+    run = OnnxEngine.logits
+    monkeypatch.setattr(OnnxEngine, "logits", lambda self, batch: run(self, batch) / 0.0)
+    client = create_app(Settings(model_dir=BUNDLED, model_load="lazy")).test_client()
+    with caplog.at_level(logging.ERROR), np.errstate(divide="ignore"):
+        answer = client.post("/invocations", data=LINE)
+    assert answer.status_code == 500
+    assert json.loads(answer.data)["code"] == "internal_error"
+    assert "LogitError" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/ping", "/invocations"])
+def test_why_a_model_cannot_be_loaded_is_said_once(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("model_handler.engines.onnx_engine.open_model", broken)
+    client = create_app(Settings(model_dir=BUNDLED, model_load="lazy")).test_client()
+    client.post("/invocations", data=LINE)
+    answer = client.open(path, method="GET" if path == "/ping" else "POST", data=LINE)
+    reason = "the model could not be loaded: nobody foresaw this RuntimeError; see the log"
+    assert (answer.status_code, json.loads(answer.data)["error"]) == (503, reason)
 
 
 # Ten thousand lines, bad ones among them; and which are bad.

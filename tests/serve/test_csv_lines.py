@@ -8,10 +8,11 @@ import json
 
 import pytest
 
-from model_handler import Prediction
+from model_handler import Labels, Pairs, Prediction, Values
+from model_handler.outputs import Label
 from serve import csv_lines
 from serve.errors import BadLine
-from serve.records import Record
+from serve.records import Record, only_readable
 
 
 def read(line: bytes) -> Record | BadLine:
@@ -50,10 +51,6 @@ def test_a_text_may_be_longer_than_the_csv_module_likes() -> None:
     ("line", "reason"),
     [
         (
-            b'"good",1',
-            "2 columns, not one text; put quotes around all of a text, or none",
-        ),
-        (
             b'"a","b","c"',
             "3 columns, not one text; put quotes around all of a text, or none",
         ),
@@ -70,6 +67,16 @@ def test_a_text_may_be_longer_than_the_csv_module_likes() -> None:
 )
 def test_a_line_that_is_no_single_text_is_told_why(line: bytes, reason: str) -> None:
     assert read(line) == BadLine(7, reason)
+
+
+def test_two_columns_behind_a_quote_are_a_pair_where_the_model_reads_one() -> None:
+    wrong = "2 columns, not one text; put quotes around all of a text, or none"
+    found = read(b'"It is, mostly","good"')
+    assert found == Record(7, ("It is, mostly", "good"), wrong)
+    assert only_readable([found], Pairs.FEATURES) == [found]
+    (bad,) = only_readable([found], Pairs.TEXT_PAIR)
+    assert isinstance(bad, BadLine)
+    assert bad.reason.startswith(f"{wrong}; TEXT_PAIRS=1 ")
 
 
 def test_the_lines_around_a_bad_one_are_read() -> None:
@@ -89,6 +96,30 @@ def test_an_answer_has_label_probability_and_scores_and_a_bad_line_its_reason_in
         ]
     )
     assert written == b'-1,0.75\n"good, really",0.5,0.5,0.25\n,,"no ""features"""\n'
+
+
+def test_each_task_has_columns_of_its_own_and_a_bad_line_is_told_apart() -> None:
+    several: dict[Label, float] = {"late": 0.25, "so; so": 0.75, "1": 0.5}
+    written = csv_lines.write(
+        [
+            Labels(["so; so", "1"], several),
+            Labels(["late"], several),
+            Labels([], several),
+            Values({"fit": 3.5}),
+            Values({"fit": 3.5, "price": -2.0}),
+            BadLine(6, "no text"),
+        ]
+    )
+    assert written.decode().splitlines() == [
+        '"""so; so"";1",0.25,0.75,0.5',
+        "late,0.25,0.75,0.5",
+        ",0.25,0.75,0.5",
+        "3.5",
+        "3.5,-2.0",
+        ",,no text",
+    ]
+    first = next(csv.reader([written.decode().splitlines()[0]]))[0]
+    assert next(csv.reader([first], delimiter=";")) == ["so; so", "1"]
 
 
 def test_no_outcomes_are_no_lines() -> None:

@@ -91,6 +91,22 @@ def test_wishes_stand_in_the_custom_attributes(attributes: str, scores: bool, re
     assert (found.scores, found.report) == (scores, report)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "threshold"),
+    [("", None), ("trace=1, Threshold=0.3", 0.3), ("threshold=0", 0.0), ("threshold=1e-1", 0.1)],
+)
+def test_a_threshold_may_be_asked_for(attributes: str, threshold: float | None) -> None:
+    found = negotiation.read(request(X_Amzn_SageMaker_Custom_Attributes=attributes))
+    assert found.threshold == threshold
+
+
+@pytest.mark.parametrize("value", ["", "half", "1.5", "-0.1", "nan", "inf", "x" * 500])
+def test_a_threshold_that_is_none_is_refused(value: str) -> None:
+    asked = request(X_Amzn_SageMaker_Custom_Attributes=f"threshold={value}")
+    with pytest.raises(BadRequest, match="use a number from 0 to 1"):
+        negotiation.read(asked)
+
+
 def reply(attributes: str, inference_id: str = "") -> Response:
     asked = request(
         X_Amzn_SageMaker_Custom_Attributes=attributes, X_Amzn_SageMaker_Inference_Id=inference_id
@@ -113,3 +129,15 @@ def test_a_reply_carries_what_its_request_had_and_how_the_model_did() -> None:
 def test_a_reply_never_has_more_attributes_than_the_platform_takes(attributes: str) -> None:
     assert reply(attributes, "x" * 65).headers[negotiation.ATTRIBUTES] == "cold=1,model-ms=13.3"
     assert negotiation.INFERENCE_ID not in reply(attributes, "x" * 65).headers
+
+
+def test_a_reply_counts_texts_that_were_cut_and_texts_without_a_known_word() -> None:
+    account = Account("/", "", "x" * 990)
+    account.usage = Usage(truncated=2, unknown=500_000)
+    response = Response()
+    negotiation.carry(response, account)
+    ours = "cold=0,model-ms=0.0,truncated=2,unknown=500000"
+    assert response.headers[negotiation.ATTRIBUTES] == ours
+    account.attributes = "x" * 900
+    negotiation.carry(response, account)
+    assert response.headers[negotiation.ATTRIBUTES] == f"{'x' * 900},{ours}"

@@ -28,6 +28,8 @@ def test_every_variable_is_read() -> None:
         "MAX_IN_FLIGHT": "8",
         "METRICS": "off",
         "ENDPOINT_NAME": "reviews",
+        "THRESHOLD": "0.25",
+        "RESPONSE_FORMAT": "HuggingFace",
     }
     assert Settings.from_environment(environment) == Settings(
         port=9000,
@@ -43,6 +45,8 @@ def test_every_variable_is_read() -> None:
         max_in_flight=8,
         metrics="off",
         endpoint_name="reviews",
+        threshold=0.25,
+        response_format="huggingface",
     )
 
 
@@ -76,6 +80,10 @@ def test_batch_transform_has_more_time_and_says_how_large_its_bodies_are(
         ("DEADLINE_SECONDS", "0", "from 1 to 3600"),
         ("MAX_IN_FLIGHT", "1e3", "from 1 to 256"),
         ("METRICS", "prometheus", "emf, off"),
+        ("THRESHOLD", "1.5", "from 0 to 1"),
+        ("THRESHOLD", "nan", "from 0 to 1"),
+        ("THRESHOLD", "half", "from 0 to 1"),
+        ("RESPONSE_FORMAT", "openai", "sagemaker, huggingface"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named_with_those_that_can(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_handler import Prediction
+from model_handler import Labels, Prediction, Values
 from serve import wire
 from serve.errors import BadLine, BadRequest, ServeError, TooManyRecords, UnsupportedMediaType
 from serve.records import Outcome, Record
@@ -71,7 +71,7 @@ def test_reading_goes_on_behind_a_bad_line() -> None:
         (b'["a"]', "not a list"),
         (b"{}", 'no "features"'),
         (b'{"features": []}', "holds 0 items"),
-        (b'{"features": ["a", "b"]}', "holds 2 items"),
+        (b'{"features": ["a", "b", "c"]}', "holds 3 items"),
         (b'{"features": [3]}', "holds a number, not a text"),
         (b'{"features": null}', "holds null, not a text"),
         (b'{"features": [NaN]}', "NaN is not allowed"),
@@ -90,7 +90,7 @@ def test_a_bad_line_is_told_what_is_wrong_with_it(line: bytes, reason: str) -> N
 
 
 def test_the_text_of_a_record_is_not_quoted_back() -> None:
-    (found,) = read(b'{"features": ["my secret", "and more"]}')
+    (found,) = read(b'{"text": ["my secret", "and more"]}')
     assert isinstance(found, BadLine)
     assert "secret" not in found.reason
 
@@ -128,6 +128,33 @@ def test_answers_have_the_keys_of_the_example_in_its_order() -> None:
     assert wire.write(outcomes, wire.JSON_LINES, single=False) == expected
     assert json.loads(wire.write(outcomes, wire.JSON, single=False))[1] == {"error": "no"}
     assert json.loads(wire.write(outcomes[:1], wire.JSON, single=True))["predicted_label"] == -1
+
+
+def test_each_task_has_an_answer_of_its_own() -> None:
+    outcomes: list[Outcome] = [
+        Labels(["late", "dear"], {"late": 0.75, "broken": 0.25, "dear": 0.5}),
+        Labels([], {1: 0.25, 2: 0.125}),
+        Values({"fit": 3.5}),
+        Values({"fit": 3.5, "price": -2.0}),
+    ]
+    expected = [
+        {
+            "predicted_labels": ["late", "dear"],
+            "scores": {"late": 0.75, "broken": 0.25, "dear": 0.5},
+        },
+        {"predicted_labels": [], "scores": {"1": 0.25, "2": 0.125}},
+        {"predicted_value": 3.5},
+        {"predicted_values": {"fit": 3.5, "price": -2.0}},
+    ]
+    written = wire.write(outcomes, wire.JSON_LINES, single=False)
+    assert list(map(json.loads, written.splitlines())) == expected
+    assert json.loads(wire.write(outcomes, wire.JSON, single=False)) == expected
+
+
+@pytest.mark.parametrize("media_type", [wire.JSON_LINES, wire.JSON])
+def test_what_is_no_number_is_never_written(media_type: str) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        wire.write([Prediction(float("nan"), 1)], media_type, single=False)
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\n" + GOOD])
