@@ -106,7 +106,7 @@ class Batcher:
         ahead = sum(min(other.tokens, job.tokens) for other in self._jobs if other is not job)
         seconds = (job.tokens + ahead) / rate
         left = job.deadline - self._clock()
-        if seconds > left * MARGIN:
+        if ahead and seconds > left * MARGIN:
             raise BusyError("too many texts wait", seconds - left)
 
     def _lead(self) -> None:
