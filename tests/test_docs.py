@@ -16,7 +16,7 @@ import pytest
 from serve import errors
 from serve.metrics import NAMESPACE
 from serve.settings import Settings
-from tests.conftest import BLOG, ROOT
+from tests.conftest import BLOG, BUNDLED, ROOT, packed_as
 from tests.serve import emf
 from tests.serve.logged import Line, serving
 
@@ -70,11 +70,22 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
 
 
 @pytest.fixture(scope="module")
-def emitted(written: list[Line]) -> dict[str, tuple[str, set[str]]]:
+def of_values(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
+    """What a server of a model that answers with values writes."""
+    folder = tmp_path_factory.mktemp("values")
+    model = packed_as(folder / "model", BUNDLED, problem_type="regression")
+    with serving(folder, ENDPOINT_NAME="fit", MODEL_DIR=str(model)) as logged:
+        logged.ask(BLOG)
+        logged.stop()
+        return logged.lines()
+
+
+@pytest.fixture(scope="module")
+def emitted(written: list[Line], of_values: list[Line]) -> dict[str, tuple[str, set[str]]]:
     """Unit and dimensions of each metric."""
     return {
         name: (unit, set(emf.dimensions(line)))
-        for line in written
+        for line in written + of_values
         if "_aws" in line
         for name, (_, unit) in emf.metrics(line).items()
     }
@@ -96,12 +107,17 @@ def test_the_table_of_metrics_is_what_is_emitted(
     assert f"`{NAMESPACE}`" in OPERATIONS
 
 
-def test_the_table_of_fields_is_what_a_line_has(written: list[Line]) -> None:
+def test_the_table_of_fields_is_what_a_line_has(written: list[Line], of_values: list[Line]) -> None:
     (line, _) = [each for each in written if each["event"] == "request"]
     fields = set(line) - {"_aws", *emf.metrics(line), *emf.dimensions(line)}
     assert [row[0].strip("`") for row in table(OPERATIONS, "field")] == [
-        field for field in line if field in fields
+        *(field for field in line if field in fields),
+        "values",
     ]
+    (other,) = [each for each in of_values if each["event"] == "request"]
+    assert set(other) - set(line) == {"values"}
+    assert set(line) - set(other) == {"labels", "confidence"}
+    assert list(other["values"]) == ["-1", "0", "1"]
     (example,) = blocks("json")
     assert list(json.loads(example)) == [field for field in line if field in fields]
 
@@ -163,7 +179,8 @@ def test_the_dashboard_and_the_alarms_name_metrics_that_there_are(
         else:
             assert name in PLATFORM[namespace]
             assert dimensions == {"EndpointName", "VariantName"}
-    assert set(emitted) - {"LabelShare"} <= {name for _, name, _ in used}
+    # The dashboard has counts in the place of shares, and is that of a model with labels.
+    assert set(emitted) - {"LabelShare", "MeanValue"} <= {name for _, name, _ in used}
 
 
 def test_widgets_of_the_dashboard_do_not_overlap() -> None:
