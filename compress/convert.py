@@ -62,6 +62,7 @@ def _finish(
     manifest = manifests.Manifest(
         labels=original.labels,
         problem_type=original.problem_type,
+        declared=original.declared,
         max_length=original.max_length,
         pad_id=original.pad_id,
         graph=GRAPH,

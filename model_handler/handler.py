@@ -161,13 +161,11 @@ class Handler:
         self._loader.used.set()
         place = {text: number for number, text in enumerate(once)}
         places = [place[text] for text in texts]
-        cut = {number for number, row in enumerate(rows) if row.truncated}
-        blank = {number for number, row in enumerate(rows) if model.wordless.issuperset(row.ids)}
         usage = Usage(
             different=len(once),
             tokens=sum(map(len, rows)),
-            truncated=sum(number in cut for number in places) if cut else 0,
-            unknown=sum(number in blank for number in places) if blank else 0,
+            truncated=_times(places, [row.truncated for row in rows]),
+            unknown=_times(places, [model.wordless.issuperset(row.ids) for row in rows]),
             queue=ready - began + run.queued,
             tokenise=tokenised - ready,
             infer=run.computed,
@@ -175,3 +173,8 @@ class Handler:
         )
         found = [read[number] for number in places]
         return Scored(found, usage, run.logits[places], model.labels, model.pipeline_function)
+
+
+def _times(places: Sequence[int], found: Sequence[bool]) -> int:
+    """How many of the places have what was found."""
+    return sum(found[place] for place in places) if any(found) else 0

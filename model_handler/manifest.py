@@ -50,7 +50,7 @@ class Manifest:
 
     `graph` is portable. `probe_logits` are its own answers to `probe_texts`; on another CPU they
     differ by rounding only, and by `tolerance` at most. `source` names the checkpoint, its
-    architecture and the tools. `equal_lengths` is explained at engines.Model.
+    architecture and the tools. `equal_lengths` and `declared` are explained at engines.Model.
     """
 
     labels: tuple[Label, ...]
@@ -65,6 +65,7 @@ class Manifest:
     tolerance: float
     equal_lengths: bool = False
     pairs: Pairs = Pairs.TEXT_PAIR
+    declared: bool = True
     prepacked: tuple[Prepacked, ...] = ()
     format_version: int = FORMAT_VERSION
 

@@ -46,6 +46,7 @@ def open_model(directory: Path, limits: Limits) -> Model:
         problem_type=manifest.problem_type,
         equal_lengths=manifest.equal_lengths,
         pairs=manifest.pairs,
+        declared=manifest.declared,
     )
 
 

@@ -86,3 +86,16 @@ def test_a_word_of_six_megabytes_costs_no_more_than_a_long_one() -> None:
     long, longer = (tokens.encode(pairs, ["a" * size])[0] for size in (60_000, 6_000_000))
     assert len(long) == 128
     assert long == longer
+
+
+def test_what_stands_for_no_word_is_known_of_sentencepiece_too() -> None:
+    from tokenizers import models, pre_tokenizers
+
+    pieces = [("<unk>", 0.0), ("\u2581", -1.0), ("\u2581good", -1.0), ("a", -2.0)]
+    unigram = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))
+    unigram.pre_tokenizer = pre_tokenizers.Metaspace()
+    unigram.add_special_tokens(["</s>"])
+    blank = tokens.wordless(unigram)
+    texts = ["", "\U0001f600 \U0001f600", "</s>", "good \U0001f600", "a"]
+    rows = tokens.encode(tokens.prepare(unigram, 128), texts)
+    assert [blank.issuperset(row.ids) for row in rows] == [True, True, True, False, False]
