@@ -102,7 +102,7 @@ def test_why_a_model_cannot_be_loaded_is_said_once(
     client = create_app(Settings(model_dir=BUNDLED, model_load="lazy")).test_client()
     client.post("/invocations", data=LINE)
     answer = client.open(path, method="GET" if path == "/ping" else "POST", data=LINE)
-    reason = "the model could not be loaded: nobody foresaw this RuntimeError; see the log"
+    reason = "the model could not be loaded: unforeseen RuntimeError; the log has more"
     assert (answer.status_code, json.loads(answer.data)["error"]) == (503, reason)
 
 
