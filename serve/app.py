@@ -82,8 +82,9 @@ def create_app(settings: Settings | None = None) -> Flask:
             deadline = account.began + settings.deadline_seconds
             with account.stage("parse"), _turn(interpreter, deadline):
                 body = form.read(data, ask.media_type)
-            with account.stage("queue"):
-                body = form.for_model(body, handler, deadline)
+            if form.needs_model(body):
+                with account.stage("queue"):
+                    body = form.for_model(body, handler, deadline)
             bad = [record for record in body.records if isinstance(record, errors.BadLine)]
             account.records, account.bad_records = len(body.records), len(bad)
             if bad and not ask.report and settings.on_bad_record != "report":

@@ -76,6 +76,11 @@ def read(body: bytes, media_type: str) -> Body:
     return Body(wire.not_too_many(records), single, questions)
 
 
+def needs_model(body: Body) -> bool:
+    """Whether only the model tells which of the records can be read: pairs, or none may be cut."""
+    return wire.needs_model(body) or not all(each.truncation for each in body.questions)
+
+
 def for_model(body: Body, handler: Handler, deadline: float) -> Body:
     """Replace what this model cannot read by the reason: pairs, and texts that may not be cut."""
     records = [*wire.for_model(body, handler, deadline).records]

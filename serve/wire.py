@@ -85,10 +85,13 @@ def unreadable(media_type: str, readable: Sequence[str] = READABLE) -> Unsupport
     )
 
 
+def needs_model(body: Body) -> bool:
+    """Whether only the model tells which of the records can be read: there are pairs."""
+    return any(isinstance(each, Record) and isinstance(each.text, tuple) for each in body.records)
+
+
 def for_model(body: Body, handler: Handler, deadline: float) -> Body:
-    """Replace what this model cannot read by the reason; loads the model if there are pairs."""
-    if all(isinstance(each, BadLine) or isinstance(each.text, str) for each in body.records):
-        return body
+    """Replace what this model cannot read by the reason; loads the model."""
     return replace(body, records=only_readable(body.records, handler.load(deadline).pairs))
 
 
