@@ -3,7 +3,7 @@
 {"inputs": "text"} is answered by [{"label": ..., "score": ...}], as transformers' pipeline answers:
 https://github.com/huggingface/transformers/blob/main/src/transformers/pipelines/text_classification.py
 behind https://github.com/aws/sagemaker-huggingface-inference-toolkit. What differs is told in
-docs/requests.md.
+docs/your-model.md.
 """
 
 from __future__ import annotations
