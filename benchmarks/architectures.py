@@ -238,7 +238,6 @@ def make(name: str, directory: Path, *, seed: int = 3, **config: object) -> Path
     if "num_labels" not in config:
         fields["id2label"] = LABELS
     settings = AutoConfig.for_model(name, **(fields | config))
-    settings.label2id = {label: place for place, label in settings.id2label.items()}
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]  # transformers has no hint here
         settings

@@ -1,11 +1,12 @@
 """The model: texts in, predictions out. Knows nothing of HTTP."""
 
+from model_handler.engines import Options
 from model_handler.errors import BusyError, LateError, ModelError, TooManyError
 from model_handler.handler import Handler, Scored, Usage
 from model_handler.limits import Limits
 from model_handler.loading import State
 from model_handler.outputs import Labels, Output, Prediction, ProblemType, Values
-from model_handler.tokens import Text
+from model_handler.tokens import Pairs, Text
 
 __all__ = [
     "BusyError",
@@ -14,7 +15,9 @@ __all__ = [
     "LateError",
     "Limits",
     "ModelError",
+    "Options",
     "Output",
+    "Pairs",
     "Prediction",
     "ProblemType",
     "Scored",

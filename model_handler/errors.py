@@ -4,6 +4,8 @@ ModelError          the model cannot be served; the message says why and what to
 |- ArtifactError    what lies in the directory is missing, incomplete or foreign
 |- EngineError      the files are whole, but the engine cannot be opened or answers wrongly
 
+LogitError          a text has made the model compute something that is no number
+
 DeadlineError       the model is fine, but these texts cannot be scored in time
 |- TooManyError     not even alone: there are more than the engine can do before the deadline
 |- BusyError        not now: too much waits already, or the server is about to stop
@@ -21,6 +23,10 @@ class ArtifactError(ModelError):
 
 class EngineError(ModelError):
     """The files are whole, but the engine cannot be opened or answers wrongly."""
+
+
+class LogitError(Exception):
+    """A text has made the model compute something that is no number; none is answered."""
 
 
 class DeadlineError(Exception):

@@ -11,8 +11,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from model_handler import artifacts, outputs, tokens
-from model_handler.engines import Model
-from model_handler.errors import TooManyError
+from model_handler.engines import Model, Options
+from model_handler.errors import LogitError, TooManyError
 from model_handler.limits import Limits
 from model_handler.loading import Loader, State
 from model_handler.tokens import Text
@@ -49,11 +49,14 @@ class Handler:
         self,
         directory: Path,
         limits: Limits | None = None,
-        open_model: Callable[[Path, Limits], Model] = artifacts.open_model,
+        options: Options | None = None,
+        open_model: Callable[[Path, Limits, Options], Model] = artifacts.open_model,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._loader = Loader(directory, limits or Limits(), open_model, clock)
+        self._loader = Loader(
+            directory, limits or Limits(), options or Options(), open_model, clock
+        )
         self._end = math.inf
         self.start = self._loader.start
         self.wait = self._loader.wait
@@ -102,7 +105,8 @@ class Handler:
     ) -> Scored:
         """Score texts by a deadline, and tell what it took; `scores` keeps those of all labels.
 
-        Raises ModelError, or a DeadlineError: TooManyError with the number of texts that fit.
+        Raises ModelError, LogitError, or a DeadlineError: TooManyError with the number of texts
+        that fit.
         """
         cold, began = not self._loader.used.is_set(), self._clock()
         loaded = self._loader.load(min(deadline, self._end))
@@ -123,6 +127,8 @@ class Handler:
         except TooManyError as error:
             fitting = bisect_right(list(accumulate(lengths)), error.tokens)
             raise TooManyError(error.tokens, texts.index(once[fitting])) from None
+        if not math.isfinite(run.logits.sum()):
+            raise LogitError("a logit is not finite")
         read = outputs.read(run.logits, model.labels, model.problem_type, scores)
         found = dict(zip(once, read, strict=True))
         self._loader.used.set()

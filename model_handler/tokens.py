@@ -125,7 +125,7 @@ def pad(rows: Sequence[Row], pad_id: int) -> Batch:
     types = np.zeros((len(rows), width), dtype=np.int64)
     for index, row in enumerate(rows):
         ids[index, : len(row)] = row.ids
-        mask[index, : len(row)] = 1
+        mask[index, : max(1, len(row))] = 1  # without a single token, models compute 0 by 0
         if row.types is not None:
             types[index, : len(row)] = row.types
     return Batch(ids, mask, types)

@@ -1,37 +1,66 @@
-"""A Hugging Face sequence-classification checkpoint in, a PyTorch engine out."""
+"""Open a Hugging Face sequence-classification checkpoint on PyTorch."""
 
 from __future__ import annotations
 
+import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_handler import outputs, tokens
-from model_handler.engines import Model
+from model_handler.engines import Model, Options, trial
 from model_handler.errors import EngineError
 from model_handler.limits import Limits
+from model_handler.outputs import ProblemType
 from model_handler.tokens import Batch
 
 if TYPE_CHECKING:
     import numpy as np
 
-# The length the AWS example was trained and served with; used where the checkpoint names none.
-DEFAULT_MAX_LENGTH = 128
+log = logging.getLogger(__name__)
+
+# Where a checkpoint says nothing, texts are cut here, though some architectures have no limit.
+LONGEST = 512
 
 
 class TorchEngine:
-    """Runs a transformers model in float32 on the CPU."""
+    """Runs a transformers model in float32 on the CPU.
 
-    def __init__(self, model: Any) -> None:
+    `inputs` are the names of what its forward takes of a batch. `together`: rows of equal length
+    can run together; else each runs alone.
+    """
+
+    def __init__(self, model: Any, inputs: frozenset[str]) -> None:
         self._model = model.eval()
+        self.inputs = inputs
+        self.together = True
 
     def logits(self, batch: Batch) -> np.ndarray:
         """Compute the logits of a batch of B rows, float32 (B, L)."""
+        if len(batch.ids) == 1:
+            return self.run(batch)
+        if self.together:
+            try:
+                return self.run(batch)
+            # Some models compare rows: BART refuses a batch in which a text holds another "</s>".
+            except (ValueError, RuntimeError, IndexError):
+                pass
+        import numpy as np
+
+        return np.concatenate([self.run(row) for row in _rows(batch)])
+
+    def run(self, batch: Batch) -> np.ndarray:
+        """Compute the logits of a batch in one run; raises what PyTorch raises."""
         import torch
 
+        found = {
+            "input_ids": batch.ids,
+            "attention_mask": batch.mask,
+            "token_type_ids": batch.types,
+        }
+        wanted = {name: torch.from_numpy(found[name]) for name in self.inputs}
         with torch.inference_mode():
-            output = self._model(
-                input_ids=torch.from_numpy(batch.ids), attention_mask=torch.from_numpy(batch.mask)
-            )
+            output = self._model(**wanted)
         answer: np.ndarray = output.logits.float().numpy()
         return answer
 
@@ -39,22 +68,69 @@ class TorchEngine:
         """Nothing is left to do."""
 
 
-def open_model(directory: Path, limits: Limits) -> Model:
-    """Open a checkpoint: config.json, weights, tokenizer files. Runs no code from it."""
+def _rows(batch: Batch) -> list[Batch]:
+    """Each row of a batch alone, without what it is padded with."""
+    lengths = batch.mask.sum(axis=1)
+    return [
+        Batch(*(each[row : row + 1, :length] for each in (batch.ids, batch.mask, batch.types)))
+        for row, length in enumerate(lengths)
+    ]
+
+
+def open_model(directory: Path, limits: Limits, options: Options | None = None) -> Model:
+    """Open a checkpoint: config.json, weights, tokenizer files. Runs no code from it.
+
+    Raises EngineError unless its answers are those that transformers gives for single texts.
+    """
+    options = options or Options()
     try:
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-        from transformers.utils import logging
+        from transformers.utils import logging as messages
     except ImportError as error:
         raise EngineError(
             f"{directory} is a plain checkpoint, which needs torch and transformers ({error}): "
             "use the full image or the extra [torch], or pack the model with pack-model"
         ) from error
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
+    messages.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
+    messages.set_verbosity_error()  # type: ignore[no-untyped-call]  # what matters is said below
     torch.set_num_threads(limits.threads)
+    model, made_up, tokenizer = _read(directory)
+    labels, problem_type = _task(directory, model.config)
+    _check_weights(directory, model, made_up)
+    _check_vocabulary(directory, model, tokenizer)
+    backend = tokenizer.backend_tokenizer
+    pad_id = _pad_id(model, tokenizer)
+    engine = TorchEngine(model, _inputs(model, tokenizer))
+    tried = trial.Trial(engine, backend, pad_id, len(labels))
+    try:
+        length = _length(tried, options.max_length, tokenizer, model.config)
+        tokens.prepare(backend, length, tokenizer.truncation_side)
+        tried.shortest()
+        pairs = tried.pairs(options.pairs)
+        equal_lengths = tried.equal_lengths()
+    except trial.TrialError as error:
+        raise EngineError(f"{directory} cannot be served: {error}") from error
+    return Model(
+        name="torch",
+        engine=engine,
+        tokenizer=backend,
+        pad_id=pad_id,
+        max_length=length,
+        labels=labels,
+        problem_type=problem_type,
+        equal_lengths=equal_lengths,
+        pairs=pairs,
+    )
+
+
+def _read(directory: Path) -> tuple[Any, list[str], Any]:
+    """The model, the weights of it that were made up, and the tokenizer; raises EngineError."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
     try:
         # weights_only keeps pickled code in a pytorch_model.bin from running. What the weights lack
-        # or have in another shape is made up at random: told in `info`, it is refused below.
+        # or have in another shape is made up at random: told in `info`, it is refused.
         model, info = AutoModelForSequenceClassification.from_pretrained(
             directory,
             local_files_only=True,
@@ -62,58 +138,145 @@ def open_model(directory: Path, limits: Limits) -> Model:
             weights_only=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            dtype=torch.float32,  # few CPUs compute in half precision, and none faster
         )
         tokenizer = AutoTokenizer.from_pretrained(
             directory, local_files_only=True, trust_remote_code=False, use_fast=True
         )
-        names = outputs.labels_of(model.config.id2label)
     except Exception as error:  # transformers raises many types; each means the same to the owner
         raise EngineError(f"transformers cannot open {directory}: {_reason(error)}") from error
     made_up = sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"]))
+    return model, made_up, tokenizer
+
+
+def _check_weights(directory: Path, model: Any, made_up: list[str]) -> None:
+    """Raise EngineError unless all weights were there, and are numbers."""
+    import torch
+
     if made_up:
         raise EngineError(
             f"{directory} holds no fine-tuned model: its weights lack, or have in another shape, "
             f"{', '.join(made_up)[:300]}"
         )
+    for name, weights in model.named_parameters():
+        if not torch.isfinite(weights).all():
+            raise EngineError(
+                f"{directory} has weights that are no numbers (NaN or infinite) in {name}: take an "
+                "earlier checkpoint of the training, or save it in float32"
+            )
+
+
+def _check_vocabulary(directory: Path, model: Any, tokenizer: Any) -> None:
+    """Raise EngineError if there is a token for which the model has no embedding."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise EngineError(f"{directory} has no fast tokenizer; add its tokenizer.json")
-    length = max_length(backend.truncation, tokenizer.model_max_length, model.config)
-    return Model(
-        name="torch",
-        engine=TorchEngine(model),
-        tokenizer=tokens.prepare(backend, length, tokenizer.truncation_side),
-        pad_id=tokenizer.pad_token_id or 0,
-        max_length=length,
-        labels=names,
-    )
+    known = model.get_input_embeddings().weight.shape[0]
+    token, place = max(backend.get_vocab().items(), key=lambda item: item[1])
+    if place >= known:
+        raise EngineError(
+            f"{directory} has a tokenizer with the token {token!r} (id {place}), and embeddings "
+            f"for ids up to {known - 1}: call model.resize_token_embeddings(len(tokenizer)), train "
+            "and save both again"
+        )
+
+
+def _task(directory: Path, config: Any) -> tuple[tuple[outputs.Label, ...], ProblemType]:
+    """The labels and the task; where config.json names no task, transformers' own rule counts.
+
+    The rule: one output is a value, several are labels of which one is right.
+    https://huggingface.co/docs/transformers/main_classes/configuration
+    """
+    try:
+        labels = outputs.labels_of(config.id2label)
+    except ValueError as error:
+        raise EngineError(f"{directory / 'config.json'}: {error}") from error
+    implied = ProblemType.VALUES if len(labels) == 1 else ProblemType.ONE_LABEL
+    problem_type = ProblemType(config.problem_type or implied)
+    if problem_type is ProblemType.ONE_LABEL and len(labels) == 1:
+        raise EngineError(
+            f"{directory / 'config.json'} says {problem_type} with one label, which would have "
+            "probability 1.0 for every text: set problem_type to regression, or to "
+            "multi_label_classification for a probability by sigmoid"
+        )
+    return labels, problem_type
+
+
+def _pad_id(model: Any, tokenizer: Any) -> int:
+    """What rows are padded with: the token that the model itself takes for padding, if it has one.
+
+    Without one, decoders refuse batches. They look at the last token that is no padding:
+    https://github.com/huggingface/transformers/blob/main/src/transformers/modeling_layers.py
+    With an id that no token has, that is the last of all, as for a text alone.
+    """
+    known = model.get_input_embeddings().weight.shape[0]
+    config = model.config.get_text_config()
+    if config.pad_token_id is None:
+        config.pad_token_id = -1
+    for found in (config.pad_token_id, tokenizer.pad_token_id):
+        if isinstance(found, int) and 0 <= found < known:
+            return found
+    return 0
+
+
+def _inputs(model: Any, tokenizer: Any) -> frozenset[str]:
+    """What the model takes of a batch.
+
+    Token types go to models that have a table of them, and to those whose tokenizer names them, as
+    transformers' own pipeline does it. GPT-2 would look them up among its words.
+    """
+    import inspect
+
+    inputs = {"input_ids", "attention_mask"}
+    typed = (getattr(model.config, "type_vocab_size", 0) or 0) > 1
+    if typed or "token_type_ids" in tokenizer.model_input_names:
+        inputs.add("token_type_ids")
+    return frozenset(inputs & set(inspect.signature(model.forward).parameters))
+
+
+def _length(tried: trial.Trial, asked: int | None, tokenizer: Any, config: Any) -> int:
+    """Tokens a text is cut to: what is asked for, else what the tokenizer saved, else its limit.
+
+    Raises TrialError if more is asked for than the model has positions.
+    """
+    positions = _positions(config)
+    saved = tokenizer.backend_tokenizer.truncation
+    usual = min(LONGEST, tokenizer.model_max_length, positions or LONGEST)
+    wanted = asked or (int(saved["max_length"]) if saved else usual)
+    found = tried.longest(min(wanted, positions or wanted))
+    if asked and found < asked:
+        raise trial.TrialError(f"MAX_LENGTH is {asked}, and the model has {found} positions")
+    if found < wanted:
+        log.warning("texts are cut to %d tokens, not %d: the model has no more", found, wanted)
+    return found
+
+
+def _positions(config: Any) -> int | None:
+    """Positions by config.json; it may name more than a row of tokens can use.
+
+    None if it names no limit, or the model only knows how far tokens are apart (DeBERTa-v3).
+    """
+    if not getattr(config, "position_biased_input", True):
+        return None
+    found = getattr(config, "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _reason(error: Exception) -> str:
-    """An error of transformers in one line; advice to run code from a model is not passed on."""
+    """An error of transformers in one line of its own words, without advice to run or install."""
     words = " ".join(str(error).split())
     if "trust_remote_code" in words:
         return "it needs Python code of its own (auto_map), and none from a model is run here"
     if "weights_only" in words:
         return "its pickled weights hold more than tensors; save them as model.safetensors"
     if "deserializing" in words:
-        return f"its weights are damaged or cut short, copy them again: {words}"
-    return words
-
-
-def max_length(truncation: dict[str, Any] | None, tokenizer_limit: int, config: Any) -> int:
-    """Tokens a text is cut to: what the tokenizer was last told to, its own limit, or else 128.
-
-    `truncation` is that of tokenizer.json, `tokenizer_limit` is model_max_length. A limit as large
-    as the table of positions is the architecture's, not a choice of whoever fine-tuned the model,
-    so it does not count. (RoBERTa numbers positions from behind its padding index, so some of its
-    514 hold no token: https://huggingface.co/docs/transformers/model_doc/roberta)
-    """
-    positions = int(getattr(config, "max_position_embeddings", DEFAULT_MAX_LENGTH))
-    if getattr(config, "model_type", "") in {"roberta", "xlm-roberta", "camembert"}:
-        positions -= (config.pad_token_id or 0) + 1
-    if truncation:
-        return min(int(truncation["max_length"]), positions)
-    if tokenizer_limit < positions:
-        return tokenizer_limit
-    return min(DEFAULT_MAX_LENGTH, positions)
+        return f"its weights are damaged or cut short, copy them again: {words[:300]}"
+    if isinstance(error, ImportError):
+        return (
+            "its tokenizer or model needs a Python package that is not here; a tokenizer needs "
+            "none once it is saved as tokenizer.json"
+        )
+    words = re.sub(r"\b[A-Z]\w*(Error|Exception)\b:? ?", "", words)[:300]
+    if isinstance(error, (OSError, ValueError, RuntimeError)):
+        return words
+    return f"its files do not fit this version of transformers: {words}"

@@ -1,0 +1,159 @@
+"""Find out by running a checkpoint what it can do: lengths, pairs, batches, padding."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from typing import TYPE_CHECKING
+
+from model_handler import tokens
+from model_handler.tokens import Pairs, Row
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tokenizers import Tokenizer
+
+    from model_handler.engines.torch_engine import TorchEngine
+
+# Logits that rounding alone moves differ by less, as a part of how far those of texts are apart,
+SAME = 1e-4
+# or where they hardly are, as a part of the largest.
+ROUNDING = 1e-5
+# Words of the rows that are tried. Some architectures take another path for longer rows.
+SHORT, MIDDLE, LONG = 2, 12, 64
+
+
+class TrialError(Exception):
+    """The checkpoint cannot be served; the message says why and what to do."""
+
+
+class Trial:
+    """Rows that the checkpoint's own tokenizer might make, and what its model answers to them."""
+
+    def __init__(
+        self, engine: TorchEngine, tokenizer: Tokenizer, pad_id: int, outputs: int
+    ) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._pad_id = pad_id
+        self._outputs = outputs
+        added = set(tokenizer.get_added_tokens_decoder())
+        self._usual = sorted(set(tokenizer.get_vocab().values()) - added)
+
+    def longest(self, wanted: int) -> int:
+        """How many tokens of a row the model takes, `wanted` at most; raises TrialError."""
+        room = self._tokenizer.num_special_tokens_to_add(False)
+        if wanted <= room:
+            raise TrialError(
+                f"texts would be cut to {wanted} tokens, and {room} are special ones: set "
+                "MAX_LENGTH to more"
+            )
+        found = self._refusal(wanted)
+        if found is None:
+            return wanted
+        most, failing = 0, wanted
+        while failing - most > 1:
+            middle = (most + failing) // 2
+            failure = self._refusal(middle)
+            if failure is None:
+                most = middle
+            else:
+                failing, found = middle, failure
+        if most <= room:
+            raise TrialError(f"the model cannot be run ({found})")
+        return most
+
+    def shortest(self) -> None:
+        """Raise TrialError if the model cannot run an empty text, or one word."""
+        for words in (0, 1):
+            row = self._row(words)
+            try:
+                self._alone(row)
+            except (ValueError, RuntimeError, IndexError, TypeError) as error:
+                raise TrialError(
+                    f"the model cannot run texts of {len(row)} tokens ({_line(error)}); fine-tune "
+                    "another architecture"
+                ) from error
+
+    def pairs(self, wanted: Pairs) -> Pairs:
+        """Whether the model can tell the second text of a pair from the first.
+
+        Raises TrialError if FEATURES is wanted and it cannot.
+        """
+        (row,) = tokens.encode(self._tokenizer, [("good", "good good")])
+        typed = row.types is not None and "token_type_ids" in self._engine.inputs
+        if typed:
+            try:
+                self._alone(row)
+            except (ValueError, RuntimeError, IndexError):  # its table has one type only
+                self._engine.inputs -= {"token_type_ids"}
+                typed = False
+        one, two = map(self._tokenizer.num_special_tokens_to_add, (False, True))
+        if typed or two > one:
+            return wanted
+        if wanted is Pairs.FEATURES:
+            raise TrialError(
+                "TEXT_PAIRS is 1, and its tokenizer.json puts nothing between the texts of a pair: "
+                "add a template for pairs to it, as in training"
+            )
+        return Pairs.REFUSED
+
+    def equal_lengths(self) -> bool:
+        """Whether answers change when a row is padded; if even batches do, rows run alone."""
+        import numpy as np
+
+        first, second, long, short = (
+            self._row(words, seed) for seed, words in enumerate((MIDDLE, MIDDLE, LONG, SHORT))
+        )
+        alone = {id(row): self._alone(row) for row in (first, second, long, short)}
+        spread = np.ptp(np.stack(list(alone.values())), axis=0).max()
+        largest = max(np.abs(found).max() for found in alone.values())
+        most = max(SAME * spread, ROUNDING * largest)
+
+        def same(*rows: Row) -> bool:
+            expected = np.stack([alone[id(row)] for row in rows])
+            try:
+                found = self._engine.run(tokens.pad(rows, self._pad_id))
+            except (ValueError, RuntimeError, IndexError):
+                return False
+            return found.shape == expected.shape and bool(np.abs(found - expected).max() <= most)
+
+        if not same(first):
+            raise TrialError("the model answers one text differently from time to time")
+        self._engine.together = same(first, second)
+        return not (self._engine.together and same(short, first, long))
+
+    def _alone(self, row: Row) -> np.ndarray:
+        """The logits of one row, (L,); raises TrialError unless they are numbers, one a label."""
+        import numpy as np
+
+        (found,) = self._engine.run(tokens.pad([row], self._pad_id))
+        if found.shape != (self._outputs,):
+            raise TrialError(f"it has {self._outputs} labels, and answers with {found.shape[0]}")
+        if not np.isfinite(found).all():
+            raise TrialError("the model answers what is no number: its weights are damaged")
+        return found  # type: ignore[no-any-return]  # a row of an array has no type
+
+    def _refusal(self, length: int) -> str | None:
+        """Why a row of so many tokens cannot be run; None if it can."""
+        tokens.prepare(self._tokenizer, length)
+        try:
+            self._alone(self._row(length))
+        except (ValueError, RuntimeError, IndexError, TypeError) as error:
+            return _line(error)
+        return None
+
+    def _row(self, words: int, seed: int = 0) -> Row:
+        """A row as of a text of so many words, with tokens of the vocabulary in their place."""
+        encoding = self._tokenizer.encode("good " * words)
+        choose = random.Random(seed)
+        ids = [
+            found if special or not self._usual else choose.choice(self._usual)
+            for found, special in zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+        ]
+        types = array("i", encoding.type_ids) if any(encoding.type_ids) else None
+        return Row(array("i", ids), types)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
