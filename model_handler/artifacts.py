@@ -1,4 +1,4 @@
-"""A model directory in, the engine that fits what lies there out."""
+"""Open a model directory with the engine that fits what lies there, or say what is wrong."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import logging
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from model_handler import jsonfile, manifest
 from model_handler.engines import Model, Options
 from model_handler.errors import ArtifactError
-from model_handler.limits import MEGABYTE, Limits, advice
+from model_handler.limits import Limits
 from model_handler.outputs import ProblemType
 from model_handler.tokens import Pairs
 
@@ -77,6 +76,8 @@ def default_dir() -> Path:
 
 def open_model(directory: Path, limits: Limits, options: Options | None = None) -> Model:
     """Open a model directory with the engine that fits; raises ModelError with the reason."""
+    from model_handler import memory
+
     options = options or Options()
     paths = entries(directory)
     code = [path.name for path in paths if path.suffix == ".py" or path.name == "code"]
@@ -85,14 +86,14 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
     if (directory / manifest.NAME).exists():
         from model_handler.engines import onnx_engine
 
-        check_memory(directory, PACKED, limits)
+        memory.check(directory, memory.PACKED, limits)
         model = onnx_engine.open_model(directory, limits)
         _warn_of_unused(options, model)
         return model
     check_checkpoint(directory, paths)
     from model_handler.engines import torch_engine
 
-    check_memory(directory, CHECKPOINT, limits)
+    memory.check(directory, memory.CHECKPOINT, limits)
     return torch_engine.open_model(directory, limits, options)
 
 
@@ -151,42 +152,6 @@ def _check_entry(path: Path, inside: str) -> None:
         raise ArtifactError(f"{path} cannot be read by this user; chmod a+rX the model's files")
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """What serving a kind of model takes: bytes without weights, and the files of the weights.
-
-    Of several patterns the first that fits a file counts.
-    """
-
-    base: int
-    weights: tuple[str, ...]
-    remedy: str
-
-
-# Types of weights that take twice as much memory once they are float32.
-HALVES = ("float16", "bfloat16")
-# Peak resident size of all processes, less the weights, as benchmarks/bench.py measures it.
-PACKED = Footprint(120 * MEGABYTE, ("model.bin",), "")
-CHECKPOINT = Footprint(
-    360 * MEGABYTE, ("*.safetensors", "*.bin"), ", or pack it with pack-model, which takes a third"
-)
-
-
-def check_memory(directory: Path, footprint: Footprint, limits: Limits) -> None:
-    """Raise ArtifactError if the model cannot fit, before the kernel kills the server for it."""
-    found = (list(directory.glob(pattern)) for pattern in footprint.weights)
-    size = sum(path.stat().st_size for path in next(filter(None, found), []))
-    if footprint is CHECKPOINT:
-        config = jsonfile.read(directory / CONFIG)
-        size *= 2 if (config.get("dtype") or config.get("torch_dtype")) in HALVES else 1
-    needed = footprint.base + size
-    if limits.memory is not None and needed > limits.memory:
-        raise ArtifactError(
-            f"the model needs about {needed // MEGABYTE:,} MB of memory and there are "
-            f"{limits.memory // MEGABYTE:,}: {advice(needed)}{footprint.remedy}"
-        )
-
-
 def check_checkpoint(directory: Path, paths: Sequence[Path]) -> None:
     """Raise ArtifactError unless a sequence-classification checkpoint lies in the directory."""
     names = [path.name for path in paths]
@@ -235,6 +200,14 @@ def _check_config(path: Path, paths: Sequence[Path]) -> None:
         raise ArtifactError(
             f"{path} has the problem_type {str(task)[:100]!r}; it must be one of "
             f"{', '.join(ProblemType)}"
+        )
+    names = config.get("id2label")
+    alone = len(names) == 1 if isinstance(names, dict) else config.get("num_labels") == 1
+    if alone and task == ProblemType.ONE_LABEL:
+        raise ArtifactError(
+            f"{path} has the problem_type {task} and one label, which would have the probability "
+            f"1.0 for every text: set it to {ProblemType.VALUES}, or to "
+            f"{ProblemType.SEVERAL_LABELS} for a probability by sigmoid"
         )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_handler import outputs, tokens
-from model_handler.engines import Model, Options, trial
+from model_handler.engines import Model, Options, pretrained, trial
 from model_handler.errors import EngineError
 from model_handler.limits import Limits
 from model_handler.outputs import ProblemType
@@ -31,7 +30,7 @@ class TorchEngine:
     """
 
     def __init__(self, model: Any, inputs: frozenset[str]) -> None:
-        self._model = model.eval()
+        self.model = model.eval()
         self.inputs = inputs
         self.together = True
 
@@ -60,7 +59,7 @@ class TorchEngine:
         }
         wanted = {name: torch.from_numpy(found[name]) for name in self.inputs}
         with torch.inference_mode():
-            output = self._model(**wanted)
+            output = self.model(**wanted)
         answer: np.ndarray = output.logits.float().numpy()
         return answer
 
@@ -94,10 +93,9 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
     messages.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
     messages.set_verbosity_error()  # type: ignore[no-untyped-call]  # what matters is said below
     torch.set_num_threads(limits.threads)
-    model, made_up, tokenizer = _read(directory)
+    model, made_up, tokenizer = pretrained.read(directory)
     labels, problem_type = _task(directory, model.config)
-    _check_weights(directory, model, made_up)
-    _check_vocabulary(directory, model, tokenizer)
+    pretrained.check(directory, model, made_up, tokenizer)
     backend = tokenizer.backend_tokenizer
     pad_id = _pad_id(model, tokenizer)
     engine = TorchEngine(model, _inputs(model, tokenizer))
@@ -123,64 +121,6 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
     )
 
 
-def _read(directory: Path) -> tuple[Any, list[str], Any]:
-    """The model, the weights of it that were made up, and the tokenizer; raises EngineError."""
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    try:
-        # weights_only keeps pickled code in a pytorch_model.bin from running. What the weights lack
-        # or have in another shape is made up at random: told in `info`, it is refused.
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            directory,
-            local_files_only=True,
-            trust_remote_code=False,
-            weights_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            dtype=torch.float32,  # few CPUs compute in half precision, and none faster
-        )
-        tokenizer = AutoTokenizer.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=False, use_fast=True
-        )
-    except Exception as error:  # transformers raises many types; each means the same to the owner
-        raise EngineError(f"transformers cannot open {directory}: {_reason(error)}") from error
-    made_up = sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"]))
-    return model, made_up, tokenizer
-
-
-def _check_weights(directory: Path, model: Any, made_up: list[str]) -> None:
-    """Raise EngineError unless all weights were there, and are numbers."""
-    import torch
-
-    if made_up:
-        raise EngineError(
-            f"{directory} holds no fine-tuned model: its weights lack, or have in another shape, "
-            f"{', '.join(made_up)[:300]}"
-        )
-    for name, weights in model.named_parameters():
-        if not torch.isfinite(weights).all():
-            raise EngineError(
-                f"{directory} has weights that are no numbers (NaN or infinite) in {name}: take an "
-                "earlier checkpoint of the training, or save it in float32"
-            )
-
-
-def _check_vocabulary(directory: Path, model: Any, tokenizer: Any) -> None:
-    """Raise EngineError if there is a token for which the model has no embedding."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise EngineError(f"{directory} has no fast tokenizer; add its tokenizer.json")
-    known = model.get_input_embeddings().weight.shape[0]
-    token, place = max(backend.get_vocab().items(), key=lambda item: item[1])
-    if place >= known:
-        raise EngineError(
-            f"{directory} has a tokenizer with the token {token!r} (id {place}), and embeddings "
-            f"for ids up to {known - 1}: call model.resize_token_embeddings(len(tokenizer)), train "
-            "and save both again"
-        )
-
-
 def _task(directory: Path, config: Any) -> tuple[tuple[outputs.Label, ...], ProblemType]:
     """The labels and the task; where config.json names no task, transformers' own rule counts.
 
@@ -192,14 +132,7 @@ def _task(directory: Path, config: Any) -> tuple[tuple[outputs.Label, ...], Prob
     except ValueError as error:
         raise EngineError(f"{directory / 'config.json'}: {error}") from error
     implied = ProblemType.VALUES if len(labels) == 1 else ProblemType.ONE_LABEL
-    problem_type = ProblemType(config.problem_type or implied)
-    if problem_type is ProblemType.ONE_LABEL and len(labels) == 1:
-        raise EngineError(
-            f"{directory / 'config.json'} says {problem_type} with one label, which would have "
-            "probability 1.0 for every text: set problem_type to regression, or to "
-            "multi_label_classification for a probability by sigmoid"
-        )
-    return labels, problem_type
+    return labels, ProblemType(config.problem_type or implied)
 
 
 def _pad_id(model: Any, tokenizer: Any) -> int:
@@ -260,23 +193,3 @@ def _positions(config: Any) -> int | None:
         return None
     found = getattr(config, "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else None
-
-
-def _reason(error: Exception) -> str:
-    """An error of transformers in one line of its own words, without advice to run or install."""
-    words = " ".join(str(error).split())
-    if "trust_remote_code" in words:
-        return "it needs Python code of its own (auto_map), and none from a model is run here"
-    if "weights_only" in words:
-        return "its pickled weights hold more than tensors; save them as model.safetensors"
-    if "deserializing" in words:
-        return f"its weights are damaged or cut short, copy them again: {words[:300]}"
-    if isinstance(error, ImportError):
-        return (
-            "its tokenizer or model needs a Python package that is not here; a tokenizer needs "
-            "none once it is saved as tokenizer.json"
-        )
-    words = re.sub(r"\b[A-Z]\w*(Error|Exception)\b:? ?", "", words)[:300]
-    if isinstance(error, (OSError, ValueError, RuntimeError)):
-        return words
-    return f"its files do not fit this version of transformers: {words}"
