@@ -111,11 +111,12 @@ class Loader:
         batcher = Batcher(model.engine, model.pad_id, budget, threads, padding, self._clock)
         self.loaded = Loaded(model, batcher, self._clock() - began)
         log.info(
-            "model loaded: %s, %s, texts cut to %d tokens, labels %s, %.2f s",
+            "model loaded: %s, %s, texts cut to %d tokens, labels %s, %s, %.2f s",
             model.name,
             model.problem_type,
             model.max_length,
             ", ".join(map(str, model.labels[:10])) + (", ..." if len(model.labels) > 10 else ""),
+            "rows of equal length run together" if model.equal_lengths else "rows are padded",
             self.loaded.seconds,
         )
 

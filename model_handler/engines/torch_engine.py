@@ -42,8 +42,8 @@ class TorchEngine:
             try:
                 return self.run(batch)
             # Some models compare rows: BART refuses a batch in which a text holds another "</s>".
-            except (ValueError, RuntimeError, IndexError):
-                pass
+            except Exception:
+                log.debug("a batch runs row by row", exc_info=True)
         import numpy as np
 
         return np.concatenate([self.run(row) for row in _rows(batch)])

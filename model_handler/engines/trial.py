@@ -42,12 +42,10 @@ class Trial:
 
     def longest(self, wanted: int) -> int:
         """How many tokens of a row the model takes, `wanted` at most; raises TrialError."""
-        room = self._tokenizer.num_special_tokens_to_add(False)
-        if wanted <= room:
-            raise TrialError(
-                f"texts would be cut to {wanted} tokens, and {room} are special ones: set "
-                "MAX_LENGTH to more"
-            )
+        # With no room for a token of each, tokenizers does not cut a pair at all.
+        least = self._tokenizer.num_special_tokens_to_add(True) + 2
+        if wanted < least:
+            raise TrialError(f"MAX_LENGTH would be {wanted}; this tokenizer needs {least} or more")
         found = self._refusal(wanted)
         if found is None:
             return wanted
@@ -59,7 +57,7 @@ class Trial:
                 most = middle
             else:
                 failing, found = middle, failure
-        if most <= room:
+        if most < least:
             raise TrialError(f"the model cannot be run ({found})")
         return most
 
@@ -67,13 +65,12 @@ class Trial:
         """Raise TrialError if the model cannot run an empty text, or one word."""
         for words in (0, 1):
             row = self._row(words)
-            try:
-                self._alone(row)
-            except (ValueError, RuntimeError, IndexError, TypeError) as error:
+            failure = self._failure(row)
+            if failure is not None:
                 raise TrialError(
-                    f"the model cannot run texts of {len(row)} tokens ({_line(error)}); fine-tune "
+                    f"the model cannot run texts of {len(row)} tokens ({failure}); fine-tune "
                     "another architecture"
-                ) from error
+                )
 
     def pairs(self, wanted: Pairs) -> Pairs:
         """Whether the model can tell the second text of a pair from the first.
@@ -82,12 +79,9 @@ class Trial:
         """
         (row,) = tokens.encode(self._tokenizer, [("good", "good good")])
         typed = row.types is not None and "token_type_ids" in self._engine.inputs
-        if typed:
-            try:
-                self._alone(row)
-            except (ValueError, RuntimeError, IndexError):  # its table has one type only
-                self._engine.inputs -= {"token_type_ids"}
-                typed = False
+        if typed and self._failure(row) is not None:  # its table has one type only
+            self._engine.inputs -= {"token_type_ids"}
+            typed = False
         one, two = map(self._tokenizer.num_special_tokens_to_add, (False, True))
         if typed or two > one:
             return wanted
@@ -114,7 +108,7 @@ class Trial:
             expected = np.stack([alone[id(row)] for row in rows])
             try:
                 found = self._engine.run(tokens.pad(rows, self._pad_id))
-            except (ValueError, RuntimeError, IndexError):
+            except Exception:  # as in _failure
                 return False
             return found.shape == expected.shape and bool(np.abs(found - expected).max() <= most)
 
@@ -137,10 +131,16 @@ class Trial:
     def _refusal(self, length: int) -> str | None:
         """Why a row of so many tokens cannot be run; None if it can."""
         tokens.prepare(self._tokenizer, length)
+        return self._failure(self._row(length))
+
+    def _failure(self, row: Row) -> str | None:
+        """Why a row cannot be run, in the words of PyTorch; None if it can."""
         try:
-            self._alone(self._row(length))
-        except (ValueError, RuntimeError, IndexError, TypeError) as error:
-            return _line(error)
+            self._alone(row)
+        except TrialError:
+            raise
+        except Exception as error:  # PyTorch and transformers raise many types
+            return " ".join(str(error).split())[:200] or "it gives no reason"
         return None
 
     def _row(self, words: int, seed: int = 0) -> Row:
@@ -153,7 +153,3 @@ class Trial:
         ]
         types = array("i", encoding.type_ids) if any(encoding.type_ids) else None
         return Row(array("i", ids), types)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
