@@ -173,13 +173,13 @@ def _length(tried: trial.Trial, asked: int | None, tokenizer: Any, config: Any) 
     Raises TrialError if more is asked for than the model has positions.
     """
     positions = _positions(config)
-    saved = tokenizer.backend_tokenizer.truncation
-    usual = min(LONGEST, tokenizer.model_max_length, positions or LONGEST)
-    wanted = asked or (int(saved["max_length"]) if saved else usual)
+    truncation = tokenizer.backend_tokenizer.truncation
+    saved = int(truncation["max_length"]) if truncation else None
+    wanted = asked or saved or min(LONGEST, tokenizer.model_max_length)
     found = tried.longest(min(wanted, positions or wanted))
     if asked and found < asked:
         raise trial.TrialError(f"MAX_LENGTH is {asked}, and the model has {found} positions")
-    if found < wanted:
+    if saved and found < wanted:
         log.warning("texts are cut to %d tokens, not %d: the model has no more", found, wanted)
     return found
 
