@@ -84,8 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit("\n".join(wrong) or 0)
     import transformers
 
-    head = HEAD.format(transformers=transformers.__version__)
-    PAGE.write_text(head + "".join(f"{examine(name).line()}\n" for name in architectures.NAMES))
+    rows = []
+    for name in architectures.NAMES:
+        rows.append(examine(name).line() + "\n")
+        print(rows[-1], end="", flush=True)
+    PAGE.write_text(HEAD.format(transformers=transformers.__version__) + "".join(rows))
 
 
 def differences(names: Sequence[str]) -> list[str]:
