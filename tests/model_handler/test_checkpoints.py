@@ -27,6 +27,8 @@ from model_handler import (
 from model_handler.engines import Model
 from model_handler.errors import LogitError
 from model_handler.tokens import Text
+from serve import create_app
+from serve.settings import Settings
 
 
 def open_model(directory: Path, options: Options | None = None) -> Model:
@@ -90,7 +92,7 @@ def transformers_logits(directory: Path, *texts: Text) -> np.ndarray:
     ],
 )
 def test_the_task_is_what_config_json_says_or_what_transformers_makes_of_its_labels(
-    tmp_path: Path, config: dict[str, object], expected: ProblemType
+    tmp_path: Path, config: dict[str, Any], expected: ProblemType
 ) -> None:
     directory = architectures.make("bert", tmp_path / "model", **config)
     assert open_model(directory).problem_type is expected
@@ -233,6 +235,9 @@ def test_a_text_that_makes_the_model_overflow_is_not_answered(
     with pytest.raises(LogitError):
         handler.predict(["fine", "[MASK]"])
     assert len(handler.predict(["fine"])) == 1
+    client = create_app(Settings(model_dir=directory)).test_client()
+    answer = client.post("/invocations", data=b'{"features": ["[MASK]"]}\n')
+    assert (answer.status_code, b"NaN" in answer.data) == (500, False)
 
 
 def test_a_token_without_an_embedding_is_refused(tmp_path: Path, checkpoint: Path) -> None:
