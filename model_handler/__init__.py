@@ -1,5 +1,6 @@
 """The model: predicts texts, and knows nothing of HTTP."""
 
+from model_handler.engines import Options
 from model_handler.errors import BusyError, LateError, ModelError, TooManyError
 from model_handler.handler import Handler, Scored, Usage
 from model_handler.limits import Limits
@@ -14,6 +15,7 @@ __all__ = [
     "LateError",
     "Limits",
     "ModelError",
+    "Options",
     "Output",
     "Pairs",
     "Prediction",

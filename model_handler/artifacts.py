@@ -1,4 +1,4 @@
-"""A model directory in, the engine that fits what lies there out."""
+"""Open a model directory with the engine that fits what lies there, or say what is wrong."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import logging
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from model_handler import jsonfile, manifest
-from model_handler.engines import Model
+from model_handler.engines import Model, Options
 from model_handler.errors import ArtifactError
-from model_handler.limits import MEGABYTE, Limits, advice
+from model_handler.limits import Limits
+from model_handler.outputs import ProblemType
+from model_handler.tokens import Pairs
 
 log = logging.getLogger(__name__)
 
@@ -20,15 +21,46 @@ log = logging.getLogger(__name__)
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 PLATFORM_DIR = Path("/opt/ml/model")
 CONFIG = "config.json"
-SHARDS = "model.safetensors.index.json"
-WEIGHTS = ("model.safetensors", SHARDS, "pytorch_model.bin")
+SHARDS = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+WEIGHTS = ("model.safetensors", "pytorch_model.bin", *SHARDS)
 # Without one of these transformers makes up an empty vocabulary, and every answer is wrong.
-VOCABULARIES = (
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
-    "sentencepiece.bpe.model",
+VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt")
+# What transformers 5 makes of these lacks their normalisation, and in some families <s> and </s>.
+SENTENCEPIECE = (
     "spiece.model",
+    "spm.model",
+    "sentencepiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+# What lies in the place of a checkpoint, and what to do about it.
+FOREIGN = (
+    (
+        "adapter_config.json",
+        "is a LoRA adapter, which changes another model: merge the two with peft "
+        "(merge_and_unload), save the result with save_pretrained, and serve or pack that",
+    ),
+    ("*.gguf", "is made for llama.cpp: use the Hugging Face checkpoint that it was made from"),
+    (
+        "*.onnx",
+        f"is an ONNX export without the {manifest.NAME} of pack-model, so its labels, length and "
+        "right answers are not known: pack the checkpoint that it was made from",
+    ),
+    (
+        "tf_model.h5",
+        "is for TensorFlow: save it for PyTorch with transformers 4 "
+        "(from_pretrained(..., from_tf=True).save_pretrained)",
+    ),
+    (
+        "flax_model.msgpack",
+        "is for Flax: save it for PyTorch with transformers 4 "
+        "(from_pretrained(..., from_flax=True).save_pretrained)",
+    ),
+    (
+        "modules.json",
+        "is a model of sentence-transformers, which gives embeddings, not labels: fine-tune it "
+        "with AutoModelForSequenceClassification",
+    ),
 )
 ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
 _HERE = Path(__file__).resolve().parent
@@ -42,8 +74,11 @@ def default_dir() -> Path:
     return installed if installed.exists() else _HERE.parent / "models" / "clothing-sentiment"
 
 
-def open_model(directory: Path, limits: Limits) -> Model:
+def open_model(directory: Path, limits: Limits, options: Options | None = None) -> Model:
     """Open a model directory with the engine that fits; raises ModelError with the reason."""
+    from model_handler import memory
+
+    options = options or Options()
     paths = entries(directory)
     code = [path.name for path in paths if path.suffix == ".py" or path.name == "code"]
     if code:
@@ -51,13 +86,31 @@ def open_model(directory: Path, limits: Limits) -> Model:
     if (directory / manifest.NAME).exists():
         from model_handler.engines import onnx_engine
 
-        check_memory(directory, PACKED, limits)
-        return onnx_engine.open_model(directory, limits)
+        memory.check(directory, memory.PACKED, limits)
+        model = onnx_engine.open_model(directory, limits)
+        _warn_of_unused(options, model)
+        return model
     check_checkpoint(directory, paths)
     from model_handler.engines import torch_engine
 
-    check_memory(directory, CHECKPOINT, limits)
-    return torch_engine.open_model(directory, limits)
+    memory.check(directory, memory.CHECKPOINT, limits)
+    return torch_engine.open_model(directory, limits, options)
+
+
+def _warn_of_unused(options: Options, model: Model) -> None:
+    """A packed model is what pack-model has checked, so its manifest wins."""
+    if options.max_length not in (None, model.max_length):
+        log.warning(
+            "MAX_LENGTH=%d is not used: the manifest of this packed model says %d tokens; pack it "
+            "again with --max-length",
+            options.max_length,
+            model.max_length,
+        )
+    if options.pairs is Pairs.FEATURES and model.pairs is not Pairs.FEATURES:
+        log.warning(
+            "TEXT_PAIRS=1 is not used: the manifest of this packed model says otherwise; pack it "
+            "again with --pairs"
+        )
 
 
 def entries(directory: Path) -> list[Path]:
@@ -99,65 +152,91 @@ def _check_entry(path: Path, inside: str) -> None:
         raise ArtifactError(f"{path} cannot be read by this user; chmod a+rX the model's files")
 
 
-@dataclass(frozen=True)
-class Footprint:
-    """What serving a kind of model takes: bytes without weights, and the files of the weights."""
-
-    base: int
-    weights: tuple[str, ...]
-    remedy: str
-
-
-# Peak resident size of all processes, less the weights, as benchmarks/bench.py measures it.
-PACKED = Footprint(120 * MEGABYTE, ("model.bin",), "")
-CHECKPOINT = Footprint(
-    360 * MEGABYTE, ("*.safetensors", "*.bin"), ", or pack it with pack-model, which takes a third"
-)
-
-
-def check_memory(directory: Path, footprint: Footprint, limits: Limits) -> None:
-    """Raise ArtifactError if the model cannot fit, before the kernel kills the server for it."""
-    weights = {path for pattern in footprint.weights for path in directory.glob(pattern)}
-    needed = footprint.base + sum(path.stat().st_size for path in weights)
-    if limits.memory is not None and needed > limits.memory:
-        raise ArtifactError(
-            f"the model needs about {needed // MEGABYTE:,} MB of memory and there are "
-            f"{limits.memory // MEGABYTE:,}: {advice(needed)}{footprint.remedy}"
-        )
-
-
 def check_checkpoint(directory: Path, paths: Sequence[Path]) -> None:
     """Raise ArtifactError unless a sequence-classification checkpoint lies in the directory."""
     names = [path.name for path in paths]
     found = ", ".join(names[:10]) or "nothing"
+    if "adapter_config.json" in names:  # transformers would look elsewhere for what it changes
+        raise ArtifactError(f"{directory} holds no whole model" + _hint(paths))
     if CONFIG not in names:
         raise ArtifactError(
             f"{directory} holds no model: it needs {manifest.NAME} (a packed model) or {CONFIG} "
             f"with weights (a Hugging Face checkpoint) at its top level, found {found}"
             + _hint(paths)
         )
-    config = jsonfile.read(directory / CONFIG)
+    _check_config(directory / CONFIG, paths)
+    if not set(WEIGHTS) & set(names):
+        raise ArtifactError(
+            f"{directory} has a {CONFIG} but no weights; it needs one of {', '.join(WEIGHTS)}, "
+            f"found {found}" + _hint(paths)
+        )
+    _check_tokenizer(directory, names)
+    for shards in set(SHARDS) & set(names):
+        files = jsonfile.read(directory / shards).get("weight_map")
+        wrong = set(files.values()) - set(names) if isinstance(files, dict) else {"no weights"}
+        if wrong:
+            raise ArtifactError(f"{directory / shards} names {min(wrong)}, which is not beside it")
+
+
+def _check_config(path: Path, paths: Sequence[Path]) -> None:
+    """Raise ArtifactError unless config.json describes what can be served."""
+    config = jsonfile.read(path)
     architectures = str(config.get("architectures") or "no architecture")
     if "ForSequenceClassification" not in architectures:
         raise ArtifactError(
-            f"{directory / CONFIG} describes {architectures[:200]}; only models for sequence "
+            f"{path} describes {architectures[:200]}; only models for sequence "
             "classification can be served: fine-tune with AutoModelForSequenceClassification"
+            + _hint(paths)
         )
-    for what, wanted in (("weights", WEIGHTS), ("tokenizer", VOCABULARIES)):
-        if not set(wanted) & set(names):
-            raise ArtifactError(
-                f"{directory} has a {CONFIG} but no {what}; it needs one of {', '.join(wanted)}, "
-                f"found {found}"
-            )
-    if SHARDS in names:
-        shards = jsonfile.read(directory / SHARDS).get("weight_map")
-        wrong = set(shards.values()) - set(names) if isinstance(shards, dict) else {"no weights"}
-        if wrong:
-            raise ArtifactError(f"{directory / SHARDS} names {min(wrong)}, which is not beside it")
+    quantised = config.get("quantization_config") or config.get("compression_config")
+    if quantised:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+        raise ArtifactError(
+            f"{path} describes quantised weights ({method or 'of an unknown kind'}), which are not "
+            "served: use the checkpoint that they were made from; pack-model makes 8-bit weights"
+        )
+    task = config.get("problem_type")
+    if task is not None and task not in list(ProblemType):
+        raise ArtifactError(
+            f"{path} has the problem_type {str(task)[:100]!r}; it must be one of "
+            f"{', '.join(ProblemType)}"
+        )
+    names = config.get("id2label")
+    alone = len(names) == 1 if isinstance(names, dict) else config.get("num_labels") == 1
+    if alone and task == ProblemType.ONE_LABEL:
+        raise ArtifactError(
+            f"{path} has the problem_type {task} and one label, which would have the probability "
+            f"1.0 for every text: set it to {ProblemType.VALUES}, or to "
+            f"{ProblemType.SEVERAL_LABELS} for a probability by sigmoid"
+        )
+
+
+def _check_tokenizer(directory: Path, names: Sequence[str]) -> None:
+    """Raise ArtifactError unless there is a tokenizer that is read as it was trained."""
+    if "tokenizer.json" in names:
+        return
+    found = next((name for name in SENTENCEPIECE if name in names), None)
+    if found is not None:
+        raise ArtifactError(
+            f"{directory} has {found} but no tokenizer.json; make one with the transformers it was "
+            "trained with (pip install 'transformers<5' sentencepiece): "
+            f"AutoTokenizer.from_pretrained({directory.name!r}).save_pretrained({directory.name!r})"
+        )
+    if not set(VOCABULARIES) & set(names):
+        raise ArtifactError(
+            f"{directory} has a {CONFIG} but no tokenizer; it needs one of "
+            f"{', '.join(VOCABULARIES)}, found {', '.join(names[:10])}"
+        )
+    if "vocab.txt" not in names and "merges.txt" not in names:
+        raise ArtifactError(f"{directory} has vocab.json but no merges.txt, which belongs to it")
 
 
 def _hint(paths: Sequence[Path]) -> str:
-    """Where the model may be instead, if what was found tells."""
+    """What lies there instead of a model, or where one may be, if what was found tells."""
+    for pattern, meaning in FOREIGN:
+        path = next((path for path in paths if path.match(pattern)), None)
+        if path is not None:
+            return f"; {path.name} {meaning}"
     for path in paths:
         name = path.name
         if name.endswith(ARCHIVES):

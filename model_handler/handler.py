@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_handler import artifacts, outputs, tokens
-from model_handler.engines import Model
+from model_handler.engines import Model, Options
 from model_handler.errors import LogitError, TooManyError
 from model_handler.limits import Limits
 from model_handler.loading import Loader, State
@@ -63,11 +63,14 @@ class Handler:
         self,
         directory: Path,
         limits: Limits | None = None,
-        open_model: Callable[[Path, Limits], Model] = artifacts.open_model,
+        options: Options | None = None,
+        open_model: Callable[[Path, Limits, Options], Model] = artifacts.open_model,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._loader = Loader(directory, limits or Limits(), open_model, clock)
+        self._loader = Loader(
+            directory, limits or Limits(), options or Options(), open_model, clock
+        )
         self._end = math.inf
         self.start = self._loader.start
         self.wait = self._loader.wait

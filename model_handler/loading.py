@@ -14,7 +14,7 @@ from pathlib import Path
 
 from model_handler import artifacts, cpu, tokens
 from model_handler.batching import Batcher
-from model_handler.engines import Model
+from model_handler.engines import Model, Options
 from model_handler.errors import LateError, ModelError
 from model_handler.limits import Limits
 
@@ -49,7 +49,8 @@ class Loader:
         self,
         directory: Path,
         limits: Limits,
-        open_model: Callable[[Path, Limits], Model] = artifacts.open_model,
+        options: Options,
+        open_model: Callable[[Path, Limits, Options], Model] = artifacts.open_model,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = State.COLD
@@ -58,6 +59,7 @@ class Loader:
         self.used = threading.Event()  # set once the first prediction is out
         self._directory = directory
         self._limits = limits
+        self._options = options
         self._open_model = open_model
         self._clock = clock
         self._claim = threading.Lock()  # held for the moment in which one thread takes the load
@@ -102,13 +104,22 @@ class Loader:
 
     def _open(self) -> None:
         began = self._clock()
-        model = self._open_model(self._directory, self._limits)
+        model = self._open_model(self._directory, self._limits, self._options)
         threads = self._limits.threads
         budget = tokens.BUDGET * threads
         padding = 0 if model.equal_lengths else tokens.PADDING
         batcher = Batcher(model.engine, model.pad_id, budget, threads, padding, self._clock)
         batcher.settled = False
         self.loaded = Loaded(model, batcher, self._clock() - began)
+        log.info(
+            "model loaded: %s, %s, texts cut to %d tokens, labels %s, %s, %.2f s",
+            model.name,
+            model.problem_type,
+            model.max_length,
+            ", ".join(map(str, model.labels[:10])) + (", ..." if len(model.labels) > 10 else ""),
+            "rows of equal length run together" if model.equal_lengths else "rows are padded",
+            self.loaded.seconds,
+        )
 
     def _settle(self) -> None:
         self.used.wait(SETTLE_AFTER_SECONDS)

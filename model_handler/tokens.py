@@ -145,7 +145,8 @@ def pad(rows: Sequence[Row], pad_id: int) -> Batch:
     types = np.zeros((len(rows), width), dtype=np.int64)
     for index, row in enumerate(rows):
         ids[index, : len(row)] = row.ids
-        mask[index, : len(row)] = 1
+        # Of no token at all a model computes 0/0, or what its kind of attention makes of that.
+        mask[index, : max(1, len(row))] = 1
         if row.types is not None:
             types[index, : len(row)] = row.types
     return Batch(ids, mask, types)

@@ -15,7 +15,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from model_handler import Handler, State, limits
+from model_handler import Handler, Options, Pairs, State, limits
 from serve import errors, faults, negotiation, wire
 from serve.admission import Admission
 from serve.records import Record
@@ -34,7 +34,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or Settings.from_environment()
     found = limits.read(settings.cpu_threads, settings.memory_mb)
-    handler = Handler(settings.model_dir, found)
+    pairs = Pairs.FEATURES if settings.text_pairs else Pairs.TEXT_PAIR
+    handler = Handler(settings.model_dir, found, Options(settings.max_length, pairs))
     telemetry = Telemetry(settings, handler)
     admission = Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE)
     # JSON is read and written by one thread at a time: several would share the interpreter, and

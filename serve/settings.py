@@ -48,6 +48,12 @@ class Settings:
     # What /ping answers before the model is ready. live: 200, so that the platform lets traffic
     # wait here; strict: 503, so that an instance endpoint gets no traffic before it is warm.
     ping_ready: str = "live"
+    # Tokens that texts are cut to, for a plain checkpoint. None: what its tokenizer saved, else the
+    # model's own limit, 512 at most. A packed model has it in its manifest.
+    max_length: int | None = None
+    # Whether `features` may hold two texts that belong together, for a plain checkpoint. A packed
+    # model has it in its manifest.
+    text_pairs: bool = False
     # Threads to compute with. None: from affinity, cgroup quota and memory size.
     cpu_threads: int | None = None
     # MemorySizeInMB of the endpoint configuration; tells the CPU share where no quota is visible.
@@ -93,6 +99,8 @@ class Settings:
             model_dir=Path(model_dir) if model_dir else artifacts.default_dir(),
             model_load=read.choice("MODEL_LOAD", "background", "lazy", "eager"),
             ping_ready=read.choice("PING_READY", "live", "strict"),
+            max_length=read.number("MAX_LENGTH", 1, 8192),
+            text_pairs=read.choice("TEXT_PAIRS", "0", "1") == "1",
             cpu_threads=read.number("CPU_THREADS", 1, 1024),
             memory_mb=read.number("MEMORY_SIZE_IN_MB", 128, 1_000_000),
             max_payload_mb=read.number("MAX_PAYLOAD_MB", 1, 100)

@@ -29,6 +29,17 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True)
+class Options:
+    """What the owner of a plain checkpoint may choose; the manifest of a packed model has both.
+
+    `max_length`: tokens that texts are cut to, None for what the checkpoint says.
+    """
+
+    max_length: int | None = None
+    pairs: Pairs = Pairs.TEXT_PAIR
+
+
+@dataclass(frozen=True)
 class Model:
     """An engine that is open, and what is needed to feed it and to read its answers.
 

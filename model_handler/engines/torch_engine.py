@@ -1,37 +1,65 @@
-"""A Hugging Face sequence-classification checkpoint in, a PyTorch engine out."""
+"""Open a Hugging Face sequence-classification checkpoint on PyTorch."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_handler import outputs, tokens
-from model_handler.engines import Model
+from model_handler.engines import Model, Options, pretrained, trial
 from model_handler.errors import EngineError
 from model_handler.limits import Limits
+from model_handler.outputs import ProblemType
 from model_handler.tokens import Batch
 
 if TYPE_CHECKING:
     import numpy as np
 
-# The length the AWS example was trained and served with; used where the checkpoint names none.
-DEFAULT_MAX_LENGTH = 128
+log = logging.getLogger(__name__)
+
+# Where a checkpoint says nothing, texts are cut here, though some architectures have no limit.
+LONGEST = 512
 
 
 class TorchEngine:
-    """Runs a transformers model in float32 on the CPU."""
+    """Runs a transformers model in float32 on the CPU.
 
-    def __init__(self, model: Any) -> None:
-        self._model = model.eval()
+    `inputs` are the names of what its forward takes of a batch. `together`: rows of equal length
+    can run together; else each runs alone.
+    """
+
+    def __init__(self, model: Any, inputs: frozenset[str]) -> None:
+        self.model = model.eval()
+        self.inputs = inputs
+        self.together = True
 
     def logits(self, batch: Batch) -> np.ndarray:
         """Compute the logits of a batch of B rows, float32 (B, L)."""
+        if len(batch.ids) == 1:
+            return self.run(batch)
+        if self.together:
+            try:
+                return self.run(batch)
+            # Some models compare rows: BART refuses a batch in which a text holds another "</s>".
+            except Exception:
+                log.debug("a batch runs row by row", exc_info=True)
+        import numpy as np
+
+        return np.concatenate([self.run(row) for row in _rows(batch)])
+
+    def run(self, batch: Batch) -> np.ndarray:
+        """Compute the logits of a batch in one run; raises what PyTorch raises."""
         import torch
 
+        found = {
+            "input_ids": batch.ids,
+            "attention_mask": batch.mask,
+            "token_type_ids": batch.types,
+        }
+        wanted = {name: torch.from_numpy(found[name]) for name in self.inputs}
         with torch.inference_mode():
-            output = self._model(
-                input_ids=torch.from_numpy(batch.ids), attention_mask=torch.from_numpy(batch.mask)
-            )
+            output = self.model(**wanted)
         answer: np.ndarray = output.logits.float().numpy()
         return answer
 
@@ -39,91 +67,130 @@ class TorchEngine:
         """Nothing is left to do."""
 
 
-def open_model(directory: Path, limits: Limits) -> Model:
-    """Open a checkpoint: config.json, weights, tokenizer files. Runs no code from it."""
+def _rows(batch: Batch) -> list[Batch]:
+    """Each row of a batch alone, without what it is padded with."""
+    lengths = batch.mask.sum(axis=1)
+    return [
+        Batch(*(each[row : row + 1, :length] for each in (batch.ids, batch.mask, batch.types)))
+        for row, length in enumerate(lengths)
+    ]
+
+
+def open_model(directory: Path, limits: Limits, options: Options | None = None) -> Model:
+    """Open a checkpoint: config.json, weights, tokenizer files. Runs no code from it.
+
+    Raises EngineError unless its answers are those that transformers gives for single texts.
+    """
+    options = options or Options()
     try:
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-        from transformers.utils import logging
+        from transformers.utils import logging as messages
     except ImportError as error:
         raise EngineError(
             f"{directory} is a plain checkpoint, which needs torch and transformers ({error}): "
             "use the full image or the extra [torch], or pack the model with pack-model"
         ) from error
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
+    messages.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
+    messages.set_verbosity_error()  # type: ignore[no-untyped-call]  # what matters is said below
     torch.set_num_threads(limits.threads)
+    model, made_up, tokenizer = pretrained.read(directory)
+    labels, problem_type = _task(directory, model.config)
+    pretrained.check(directory, model, made_up, tokenizer)
+    backend = tokenizer.backend_tokenizer
+    pad_id = _pad_id(model, tokenizer)
+    engine = TorchEngine(model, _inputs(model, tokenizer))
+    tried = trial.Trial(engine, backend, pad_id, len(labels))
     try:
-        # weights_only keeps pickled code in a pytorch_model.bin from running. What the weights lack
-        # or have in another shape is made up at random: told in `info`, it is refused below.
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            directory,
-            local_files_only=True,
-            trust_remote_code=False,
-            weights_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(
-            directory, local_files_only=True, trust_remote_code=False, use_fast=True
-        )
-        names = outputs.labels_of(model.config.id2label)
-    except Exception as error:  # transformers raises many types; each means the same to the owner
-        raise EngineError(f"transformers cannot open {directory}: {_reason(error)}") from error
-    made_up = sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"]))
-    if made_up:
-        raise EngineError(
-            f"{directory} holds no fine-tuned model: its weights lack, or have in another shape, "
-            f"{', '.join(made_up)[:300]}"
-        )
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise EngineError(f"{directory} has no fast tokenizer; add its tokenizer.json")
-    length = max_length(backend.truncation, tokenizer.model_max_length, model.config)
+        length = _length(tried, options.max_length, tokenizer, model.config)
+        tokens.prepare(backend, length, tokenizer.truncation_side)
+        tried.shortest()
+        pairs = tried.pairs(options.pairs)
+        equal_lengths = tried.equal_lengths()
+    except trial.TrialError as error:
+        raise EngineError(f"{directory} cannot be served: {error}") from error
     return Model(
         name="torch",
-        engine=TorchEngine(model),
-        tokenizer=tokens.prepare(backend, length, tokenizer.truncation_side),
-        pad_id=tokenizer.pad_token_id or 0,
+        engine=engine,
+        tokenizer=backend,
+        pad_id=pad_id,
         max_length=length,
-        labels=names,
-        problem_type=problem_type(model.config),
+        labels=labels,
+        problem_type=problem_type,
         declared=model.config.problem_type is not None,
+        equal_lengths=equal_lengths,
+        pairs=pairs,
     )
 
 
-def problem_type(config: Any) -> outputs.ProblemType:
-    """What config.json says, else what transformers trains a model for that has so many outputs."""
-    if config.problem_type is not None:
-        return outputs.ProblemType(config.problem_type)
-    one = config.num_labels == 1
-    return outputs.ProblemType.VALUES if one else outputs.ProblemType.ONE_LABEL
+def _task(directory: Path, config: Any) -> tuple[tuple[outputs.Label, ...], ProblemType]:
+    """The labels and the task; where config.json names no task, transformers' own rule counts.
 
-
-def _reason(error: Exception) -> str:
-    """An error of transformers in one line; advice to run code from a model is not passed on."""
-    words = " ".join(str(error).split())
-    if "trust_remote_code" in words:
-        return "it needs Python code of its own (auto_map), and none from a model is run here"
-    if "weights_only" in words:
-        return "its pickled weights hold more than tensors; save them as model.safetensors"
-    if "deserializing" in words:
-        return f"its weights are damaged or cut short, copy them again: {words}"
-    return words
-
-
-def max_length(truncation: dict[str, Any] | None, tokenizer_limit: int, config: Any) -> int:
-    """Tokens a text is cut to: what the tokenizer was last told to, its own limit, or else 128.
-
-    `truncation` is that of tokenizer.json, `tokenizer_limit` is model_max_length. A limit as large
-    as the table of positions is the architecture's, not a choice of whoever fine-tuned the model,
-    so it does not count. (RoBERTa numbers positions from behind its padding index, so some of its
-    514 hold no token: https://huggingface.co/docs/transformers/model_doc/roberta)
+    The rule: one output is a value, several are labels of which one is right.
+    https://huggingface.co/docs/transformers/main_classes/configuration
     """
-    positions = int(getattr(config, "max_position_embeddings", DEFAULT_MAX_LENGTH))
-    if getattr(config, "model_type", "") in {"roberta", "xlm-roberta", "camembert"}:
-        positions -= (config.pad_token_id or 0) + 1
-    if truncation:
-        return min(int(truncation["max_length"]), positions)
-    if tokenizer_limit < positions:
-        return tokenizer_limit
-    return min(DEFAULT_MAX_LENGTH, positions)
+    try:
+        labels = outputs.labels_of(config.id2label)
+    except ValueError as error:
+        raise EngineError(f"{directory / 'config.json'}: {error}") from error
+    implied = ProblemType.VALUES if len(labels) == 1 else ProblemType.ONE_LABEL
+    return labels, ProblemType(config.problem_type or implied)
+
+
+def _pad_id(model: Any, tokenizer: Any) -> int:
+    """What rows are padded with: the token that the model itself takes for padding, if it has one.
+
+    Without one, decoders refuse batches. They look at the last token that is no padding:
+    https://github.com/huggingface/transformers/blob/main/src/transformers/modeling_layers.py
+    With an id that no token has, that is the last of all, as for a text alone.
+    """
+    known = model.get_input_embeddings().weight.shape[0]
+    config = model.config.get_text_config()
+    if config.pad_token_id is None:
+        config.pad_token_id = -1
+    for found in (config.pad_token_id, tokenizer.pad_token_id):
+        if isinstance(found, int) and 0 <= found < known:
+            return found
+    return 0
+
+
+def _inputs(model: Any, tokenizer: Any) -> frozenset[str]:
+    """What the model takes of a batch.
+
+    Token types go to models that have a table of them, and to those whose tokenizer names them, as
+    transformers' own pipeline does it. GPT-2 would look them up among its words.
+    """
+    import inspect
+
+    inputs = {"input_ids", "attention_mask"}
+    typed = (getattr(model.config, "type_vocab_size", 0) or 0) > 1
+    if typed or "token_type_ids" in tokenizer.model_input_names:
+        inputs.add("token_type_ids")
+    return frozenset(inputs & set(inspect.signature(model.forward).parameters))
+
+
+def _length(tried: trial.Trial, asked: int | None, tokenizer: Any, config: Any) -> int:
+    """Tokens a text is cut to: what is asked for, else what the tokenizer saved, else its limit.
+
+    Raises TrialError if more is asked for than the model has positions.
+    """
+    positions = _positions(config)
+    truncation = tokenizer.backend_tokenizer.truncation
+    saved = int(truncation["max_length"]) if truncation else None
+    wanted = asked or saved or min(LONGEST, tokenizer.model_max_length)
+    found = tried.longest(min(wanted, positions or wanted))
+    if asked and found < asked:
+        raise trial.TrialError(f"MAX_LENGTH is {asked}, and the model has {found} positions")
+    if saved and found < wanted:
+        log.warning("texts are cut to %d tokens, not %d: the model has no more", found, wanted)
+    return found
+
+
+def _positions(config: Any) -> int | None:
+    """Positions by config.json; it may name more than a row of tokens can use.
+
+    None if it names no limit, or the model only knows how far tokens are apart (DeBERTa-v3).
+    """
+    if not getattr(config, "position_biased_input", True):
+        return None
+    found = getattr(config, "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None

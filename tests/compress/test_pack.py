@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import architectures
 from compress import archive, graph, probe
 from compress.pack import main, pack
 from model_handler import Limits, artifacts, cpu
-from tests.conftest import make_checkpoint
 
 
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "distilbert"])
 def test_a_packed_model_answers_like_its_checkpoint(tmp_path: Path, architecture: str) -> None:
-    checkpoint = make_checkpoint(tmp_path / "checkpoint", architecture)
+    checkpoint = architectures.make(architecture, tmp_path / "checkpoint")
     pack(checkpoint, tmp_path / "out", lambda _: None)
     expected = probe.logits(artifacts.open_model(checkpoint, Limits()))
     found = probe.logits(artifacts.open_model(tmp_path / "out", Limits()))

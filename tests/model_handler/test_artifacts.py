@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from benchmarks import architectures
 from model_handler import Limits, ModelError, artifacts, limits, tokens
 from model_handler.tokens import Row
-from tests.conftest import make_checkpoint
 
 
 def edit_manifest(directory: Path, **changes: object) -> None:
@@ -138,7 +138,7 @@ def test_a_spoiled_checkpoint_is_refused_with_the_reason(
     ("names", "message"),
     [
         ([], "holds no model: .* found nothing$"),
-        (["model.gguf"], "found model.gguf$"),
+        (["model.gguf"], "model.gguf is made for llama.cpp: use the Hugging Face checkpoint"),
         (["saved_model.pb", "variables/variables.index"], "found saved_model.pb, variables$"),
         (["model.pth", "code/config.json"], "found code, model.pth$"),
         (["model.tar.gz"], "model.tar.gz was not unpacked: name it in ModelDataUrl"),
@@ -276,17 +276,17 @@ def test_code_in_pickled_weights_is_not_run(tmp_path: Path, checkpoint: Path) ->
 
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "distilbert"])
 def test_checkpoints_of_any_family_are_served(tmp_path: Path, architecture: str) -> None:
-    model = artifacts.open_model(make_checkpoint(tmp_path / "model", architecture), Limits())
+    model = artifacts.open_model(architectures.make(architecture, tmp_path / "model"), Limits())
     assert model.name == "torch"
     assert model.labels == (-1, 0, 1)
-    assert model.max_length == 128
+    assert model.max_length == 512
 
 
 @pytest.mark.parametrize(
     ("model_max_length", "truncation", "expected"),
-    [(None, None, 128), (512, None, 128), (64, None, 64), (300, None, 300), (64, 200, 200)],
+    [(None, None, 512), (512, None, 512), (64, None, 64), (300, None, 300), (64, 200, 200)],
 )
-def test_texts_are_cut_where_the_model_says_or_else_at_128(
+def test_texts_are_cut_where_the_tokenizer_says_or_else_where_the_model_ends(
     tmp_path: Path,
     checkpoint: Path,
     model_max_length: int | None,

@@ -24,7 +24,7 @@ from model_handler import (
     artifacts,
     tokens,
 )
-from model_handler.engines import Engine, Model
+from model_handler.engines import Engine, Model, Options
 from model_handler.errors import LogitError
 from model_handler.tokens import Batch
 from tests.clock import Clock
@@ -41,10 +41,10 @@ class Gate:
         self.opened = threading.Event()
         self.calls = 0
 
-    def __call__(self, directory: Path, limits: Limits) -> Model:
+    def __call__(self, directory: Path, limits: Limits, options: Options) -> Model:
         self.calls += 1
         assert self.opened.wait(30)
-        return artifacts.open_model(directory, limits)
+        return artifacts.open_model(directory, limits, options)
 
 
 def test_any_number_of_threads_load_once() -> None:
@@ -84,10 +84,10 @@ def test_a_failed_load_is_told_to_everyone_who_asks(tmp_path: Path) -> None:
     assert "MODEL_DIR" in (handler.failure or "")
 
 
-def test_a_load_that_fails_for_a_reason_of_its_own_is_told_by_its_kind_and_logged(
+def test_a_load_that_fails_for_a_reason_of_its_own_is_told_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(directory: Path, _: Limits) -> Model:
+    def broken(directory: Path, *_: object) -> Model:
         raise RuntimeError(f"nobody foresaw this in {directory}")
 
     handler = Handler(BUNDLED, open_model=broken)
@@ -115,8 +115,8 @@ def test_predictions_come_in_the_order_of_the_texts() -> None:
 
 def test_equal_texts_are_scored_once() -> None:
     class Counting(Gate):
-        def __call__(self, directory: Path, limits: Limits) -> Model:
-            model = super().__call__(directory, limits)
+        def __call__(self, directory: Path, limits: Limits, options: Options) -> Model:
+            model = super().__call__(directory, limits, options)
             return replace(model, engine=self.count(model.engine))
 
         def count(self, engine: Engine) -> Engine:
@@ -169,8 +169,8 @@ def test_more_than_can_be_scored_in_time_is_refused_with_the_number_that_can() -
     clock = Clock()
     settled = threading.Event()
 
-    def open_slow(directory: Path, limits: Limits) -> Model:
-        model = artifacts.open_model(directory, limits)
+    def open_slow(directory: Path, limits: Limits, options: Options) -> Model:
+        model = artifacts.open_model(directory, limits, options)
         run = model.engine.logits
 
         def logits(batch: Batch) -> np.ndarray:
@@ -244,8 +244,8 @@ def test_texts_that_were_cut_and_texts_without_a_word_are_counted_as_often_as_th
 
 
 def test_a_logit_that_is_no_number_is_no_answer() -> None:
-    def open_damaged(directory: Path, limits: Limits) -> Model:
-        model = artifacts.open_model(directory, limits)
+    def open_damaged(directory: Path, limits: Limits, options: Options) -> Model:
+        model = artifacts.open_model(directory, limits, options)
         run = model.engine.logits
 
         def logits(batch: Batch) -> np.ndarray:

@@ -29,9 +29,9 @@ def test_short_rows_are_padded_and_masked() -> None:
     assert batch.mask.tolist() == [[1, 1, 0], [1, 1, 1]]
 
 
-def test_a_row_without_tokens_is_a_masked_one() -> None:
+def test_a_row_without_tokens_is_one_of_padding_that_the_model_looks_at() -> None:
     batch = tokens.pad([Row(array("i"))], pad_id=1)
-    assert (batch.ids.tolist(), batch.mask.tolist()) == ([[1]], [[0]])
+    assert (batch.ids.tolist(), batch.mask.tolist()) == ([[1]], [[1]])
 
 
 def test_no_texts_make_no_rows(tokenizer: Tokenizer) -> None:

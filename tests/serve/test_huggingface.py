@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from benchmarks import architectures
 from serve import create_app
 from serve.negotiation import ATTRIBUTES
 from serve.settings import Settings
-from tests.conftest import BUNDLED, make_checkpoint
+from tests.conftest import BUNDLED
 
 JSON = "application/json"
 # One label, several, a value whose type is declared, one whose type is not, several values.
@@ -45,8 +46,11 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Ask,
     def of(name: str) -> tuple[Ask, Ask]:
         from transformers import pipeline
 
-        folder = make_checkpoint(tmp_path_factory.mktemp("hf") / "model", **MODELS[name])
+        folder = tmp_path_factory.mktemp("hf") / "model"
+        architectures.make("bert", folder, **MODELS[name])
         ours, theirs = client(folder), pipeline("text-classification", str(folder), device="cpu")
+        # As BertTokenizer does; a tokenizer without a class of its own names no token types.
+        theirs.tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
 
         def ask(question: Any) -> Any:
             answer = ours.post("/invocations", json=question)

@@ -1,0 +1,46 @@
+"""Refuse a model that needs more memory than there is, before it is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_handler import jsonfile
+from model_handler.errors import ArtifactError
+from model_handler.limits import MEGABYTE, Limits, advice
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What serving a kind of model takes: bytes without weights, and the files of the weights.
+
+    Of several patterns the first that fits a file counts.
+    """
+
+    base: int
+    weights: tuple[str, ...]
+    remedy: str
+
+
+# Types of weights that take twice as much memory once they are float32.
+HALVES = ("float16", "bfloat16")
+# Peak resident size of all processes, less the weights, as benchmarks/bench.py measures it.
+PACKED = Footprint(120 * MEGABYTE, ("model.bin",), "")
+CHECKPOINT = Footprint(
+    360 * MEGABYTE, ("*.safetensors", "*.bin"), ", or pack it with pack-model, which takes a third"
+)
+
+
+def check(directory: Path, footprint: Footprint, limits: Limits) -> None:
+    """Raise ArtifactError if the model cannot fit, before the kernel kills the server for it."""
+    found = (list(directory.glob(pattern)) for pattern in footprint.weights)
+    size = sum(path.stat().st_size for path in next(filter(None, found), []))
+    if footprint is CHECKPOINT:
+        config = jsonfile.read(directory / "config.json")
+        size *= 2 if (config.get("dtype") or config.get("torch_dtype")) in HALVES else 1
+    needed = footprint.base + size
+    if limits.memory is not None and needed > limits.memory:
+        raise ArtifactError(
+            f"the model needs about {needed // MEGABYTE:,} MB of memory and there are "
+            f"{limits.memory // MEGABYTE:,}: {advice(needed)}{footprint.remedy}"
+        )
