@@ -51,7 +51,7 @@ def convert(
     made: Path,
     scratch: Path,
     say: Callable[[str], None],
-    options: Options = Options(),  # noqa: B008  # frozen
+    options: Options = Options(),
 ) -> float:
     """Write a portable packed model to the folder `made`; `scratch` is for files in between.
 
@@ -104,8 +104,8 @@ def _fused(found: Checkpoint, exported: Path) -> tuple[Path, bool]:
         together = partial(probe.together, run, pad_id=found.pad_id)
         if not together(probe.equal_rows(found.tokenizer)):
             raise EngineError(
-                f"{found.architecture} cannot be packed, an answer would depend on the texts beside "
-                f"it in a batch: {REMEDY}"
+                f"{found.architecture} cannot be packed, an answer would depend on the texts "
+                f"beside it in a batch: {REMEDY}"
             )
         return path, not together(probe.unequal_rows(found.tokenizer))
     raise EngineError(
@@ -123,9 +123,7 @@ def _runner(path: Path) -> probe.Run:
     )
 
 
-def _quantise(
-    found: Checkpoint, source: Path, made: Path, forms: Mapping[str, Form]
-) -> Quantised:
+def _quantise(found: Checkpoint, source: Path, made: Path, forms: Mapping[str, Form]) -> Quantised:
     """Put the quantised graph in its place, and measure it."""
     from model_handler.engines import onnx_engine
 

@@ -97,7 +97,7 @@ class _Switched:
 def run(session: onnxruntime.InferenceSession, batch: Batch, **more: np.ndarray) -> np.ndarray:
     """Logits of a batch, with further inputs than a packed model has."""
     fields = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
-    feed = {name: values for name, values in (fields | more).items()}
+    feed = fields | more
     wanted = {each.name: feed[each.name] for each in session.get_inputs()}
     logits: np.ndarray = session.run(["logits"], wanted)[0]
     return logits

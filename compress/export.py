@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,8 @@ def export(model: Any, names: Sequence[str], example: Batch, target: Path) -> No
     import torch
 
     # "eager" attention is the form that the fusions recognise; not every architecture has it.
-    try:
+    with suppress(AttributeError, ValueError):
         model.set_attn_implementation("eager")
-    except (AttributeError, ValueError):
-        pass
     model.config.get_text_config().use_cache = False
     fields = {"input_ids": example.ids, "attention_mask": example.mask}
     fields["token_type_ids"] = example.types
@@ -87,9 +86,9 @@ def _attach(graph: Any, model: Any, names: Sequence[str], weights: Weights) -> N
         values[f"model.{name}"] = tensor
     transposed: dict[str, str] = {}  # by the output of the node that did it
     for node in graph.node:
-        if node.op_type == "Transpose" and node.input[0] in values:
-            if list(node.attribute[0].ints) == [1, 0]:
-                transposed[node.output[0]] = f"{node.input[0]}.T"
+        weight = node.input[0] if node.op_type == "Transpose" else ""
+        if weight in values and list(node.attribute[0].ints) == [1, 0]:
+            transposed[node.output[0]] = f"{weight}.T"
     nodes = [node for node in graph.node if node.output[0] not in transposed]
     for node in nodes:
         node.input[:] = [transposed.get(name, name) for name in node.input]

@@ -75,7 +75,8 @@ class Reference:
         """How far the logits of `run` are from these, (N, L)."""
         import numpy as np
 
-        return np.abs(answers(run, self.batches) - self.logits)
+        found: np.ndarray = np.abs(answers(run, self.batches) - self.logits)
+        return found
 
     def spread(self) -> float:
         """How far the logits of these rows are apart: of the label where they are most so."""
