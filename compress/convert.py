@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +63,7 @@ def convert(
     pairs = Pairs.FEATURES if options.pairs else Pairs.TEXT_PAIR
     wanted = engines.Options(options.max_length, pairs)
     found = checkpoints.export_from(checkpoint, exported, wanted, say)
+    gc.collect()  # the model in PyTorch, which its modules refer to in circles
     say("fuse")
     source, equal_lengths = _fused(found, exported)
     say("quantise")

@@ -69,14 +69,14 @@ def _logits_only(model: Any, names: Sequence[str]) -> Any:
     import torch
 
     class LogitsOnly(torch.nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, model: Any) -> None:
             super().__init__()
             self.model = model
 
         def forward(self, *values: Any) -> Any:
             return self.model(**dict(zip(names, values, strict=True))).logits
 
-    return LogitsOnly().eval()
+    return LogitsOnly(model).eval()
 
 
 def _attach(graph: Any, model: Any, names: Sequence[str], weights: Weights) -> None:
