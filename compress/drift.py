@@ -10,8 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from compress import quantise
+from compress.forms import Form
 from compress.probe import Reference
-from compress.quantise import Form
 from model_handler import cpu
 from model_handler.limits import Limits
 from model_handler.tokens import Batch
@@ -44,7 +44,7 @@ class Wide:
 
 
 def widen(
-    source: Path, scratch: Path, texts: Reference, allowed: float, say: Callable[[str], None]
+    source: Path, texts: Reference, allowed: float, say: Callable[[str], None]
 ) -> Wide | None:
     """Choose the fewest weights, and the smallest form of them, with which logits drift no more.
 
@@ -55,7 +55,7 @@ def widen(
     import numpy as np
 
     for form in (Form.BLOCKS, Form.FLOAT):
-        switched = _Switched(source, scratch / "switched.onnx", form)
+        switched = _Switched(source, form)
         count = len(switched.places)
         if switched.errors(texts, np.ones(count, np.bool_)).max() > MARGIN * allowed:
             continue
@@ -83,11 +83,13 @@ def widen(
 class _Switched:
     """A graph in which each weight has both int8 and a wider form, and a run chooses."""
 
-    def __init__(self, source: Path, target: Path, form: Form) -> None:
+    def __init__(self, source: Path, form: Form) -> None:
         from model_handler.engines import onnx_engine
 
-        self.places = quantise.quantise(source, target, switch=form)
-        self._session = onnx_engine.open_session(target, Limits(cpu.threads()))
+        graph = source.with_name("switched.onnx")
+        self.places = quantise.quantise(source, graph, switch=form)
+        self._session = onnx_engine.open_session(graph, Limits(cpu.threads()))
+        graph.with_suffix(".bin").unlink()  # it stays mapped
 
     def errors(self, texts: Reference, wide: np.ndarray) -> np.ndarray:
         """How far logits are from the checkpoint's if these weights have the wider form."""

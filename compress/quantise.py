@@ -8,46 +8,23 @@ on the texts beside it in a batch: https://arxiv.org/abs/2211.10438 (per-token q
     q . W       --MatMulIntegerToFloat--> y (B, T, N)  W is int8 with a scale for each column
     y * m                                              the result
 
-Some weights may have a wider form than that, see Form.
+Some weights may have a wider form than that, see compress/forms.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress import weights
+from compress.forms import BLOCK, TABLE_ROWS, TABLE_STEPS, WEIGHT_STEPS, Form, blocks, split
 from compress.weights import Weights
 
 if TYPE_CHECKING:
     import numpy as np
 
-# Weights keep to 7 bits: without VNNI, AVX2 multiplies pairs of 8-bit numbers into a 16-bit sum
-# that saturates, and 2 * 255 * 64 stays in range on every CPU.
-# https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
-WEIGHT_STEPS = 64
-# Tables of embeddings are only looked up, so they can use all 8 bits.
-TABLE_STEPS = 127
-# Smaller tables (positions, token types) are not worth the operators.
-TABLE_ROWS = 4096
-# Weights that share a scale in a product of blocks; as many activations share one.
-BLOCK = 32
 _CONTRIB = "com.microsoft"
-
-
-class Form(StrEnum):
-    """How a weight is kept, from the smallest form to the largest.
-
-    Measured for 16 tokens and a product of 768 by 3072 on AVX2, relative error and milliseconds:
-    int8 4e-2, 0.6; blocks 5e-3, 1.7; float32 0, 2.3. float16 would be converted in every run, which
-    takes 8.6 ms; rows of a table are so few that it is worth it there.
-    """
-
-    INT8 = "int8"
-    BLOCKS = "8 bits in blocks"  # of a table: float16
-    FLOAT = "float32"
 
 
 def quantise(
@@ -161,7 +138,7 @@ class Quantiser:
     def _int8(self, given: str, weight: str, result: str) -> None:
         """The product x . W for constant W (K, N)."""
         if f"{weight}_int8" not in self._weights:
-            values, scales = _split(self._array(weight), axis=0, steps=WEIGHT_STEPS)
+            values, scales = split(self._array(weight), axis=0, steps=WEIGHT_STEPS)
             self._constant(f"{weight}_int8", values)
             self._constant(f"{weight}_scale", scales)
         quantised, largest = self._quantised_rows(given)
@@ -186,7 +163,7 @@ class Quantiser:
         """The product x . W with 8 bits in W, and a scale for each block of a column."""
         k, n = self._weights[weight].dims
         if f"{weight}_blocks" not in self._weights:
-            values, scales = _blocks(self._array(weight))
+            values, scales = blocks(self._array(weight))
             self._constant(f"{weight}_blocks", values)
             self._constant(f"{weight}_block_scale", scales)
         # Level 4: activations have 8 bits as well, and a scale for each block of a token.
@@ -206,7 +183,7 @@ class Quantiser:
         import onnx
 
         if f"{table}_int8" not in self._weights:
-            values, scales = _split(self._array(table), axis=1, steps=TABLE_STEPS)
+            values, scales = split(self._array(table), axis=1, steps=TABLE_STEPS)
             self._constant(f"{table}_int8", values)
             self._constant(f"{table}_scale", scales[:, None])
         self._add("Gather", [f"{table}_int8", ids], f"{result}_int8")
@@ -258,32 +235,3 @@ class Quantiser:
         import onnx
 
         self._nodes.append(onnx.helper.make_node(kind, inputs, [output], **attributes))
-
-
-def _split(values: np.ndarray, axis: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weights as int8 values and float32 scales: of each column (axis 0) or each row (axis 1)."""
-    import numpy as np
-
-    largest = np.maximum(values.max(axis=axis), -values.min(axis=axis))
-    scales = np.maximum(largest, 1e-9).astype(np.float32) / np.float32(steps)
-    rounded = np.empty(values.shape, np.int8)
-    for start in range(0, len(values), TABLE_ROWS):  # a table can have a gigabyte
-        rows = slice(start, start + TABLE_ROWS)
-        found = np.rint(values[rows] / (scales if axis == 0 else scales[rows, None]))
-        rounded[rows] = np.clip(found, -steps, steps)
-    return rounded, scales
-
-
-def _blocks(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (K, N) as MatMulNBits takes them: uint8 (N, blocks, BLOCK) and scales (N, blocks).
-
-    https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
-    """
-    import numpy as np
-
-    k, n = values.shape
-    padded = np.zeros((n, -(-k // BLOCK) * BLOCK), np.float32)
-    padded[:, :k] = values.T
-    blocks = padded.reshape(n, -1, BLOCK)
-    scales = np.maximum(abs(blocks).max(axis=2), 1e-9) / np.float32(127)
-    return (np.rint(blocks / scales[:, :, None]) + 128).astype(np.uint8), scales
