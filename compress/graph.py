@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ def fuse(source: Path, target: Path, heads: int, hidden: int) -> None:
     wanted.enable_skip_layer_norm = False
     wanted.enable_bias_skip_layer_norm = False
     wanted.enable_embed_layer_norm = False  # the quantiser knows look-ups in tables
-    model = onnx.load(source)
-    with _quiet():
+    model = onnx.load(source, load_external_data=False)
+    # Fusions copy the graph several times. They look at few of its weights, which they take to be
+    # in the working directory.
+    with _quiet(), chdir(source.parent):
         fused = optimizer.optimize_by_fusion(model, "bert", heads, hidden, wanted)
     fused.topological_sort()
     keep_first_token(fused.model.graph)

@@ -112,7 +112,8 @@ def texts(model: Model) -> tuple[Batch, ...]:
 
 def lengths(model: Model) -> tuple[Batch, ...]:
     """Rows of all kinds of lengths, up to the longest, each alone."""
-    return _alone(model, _rows(model.tokenizer, WORDS))
+    rows = {len(row): row for row in _rows(model.tokenizer, WORDS)}
+    return _alone(model, tuple(rows.values()))
 
 
 def logits(model: Model) -> np.ndarray:
