@@ -1,21 +1,25 @@
-"""What pack-model knows of a model in, its README.md (the model card) out."""
+"""Write README.md (the model card) of a packed model."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from compress import probe
 from model_handler.manifest import Manifest
 
 
-def write(directory: Path, manifest: Manifest, checkpoint: Path, drift: float) -> None:
+def write(
+    directory: Path, manifest: Manifest, checkpoint: Path, drift: float, allowed: float
+) -> None:
     """Write README.md: the checkpoint's own card, if it has one, and how it was packed."""
     own = checkpoint / "README.md"
     head = own.read_text(encoding="utf-8").rstrip() if own.exists() else f"# {checkpoint.name}"
     size = sum(path.stat().st_size for path in directory.iterdir()) / 1e6
     labels = ", ".join(map(json.dumps, manifest.labels))
-    tools = ", ".join(f"{name} {version}" for name, version in manifest.source.items())
+    wide = manifest.source.get("wide")
+    tools = ", ".join(
+        f"{name} {version}" for name, version in manifest.source.items() if name != "wide"
+    )
     (directory / "README.md").write_text(
         f"""{head}
 
@@ -26,8 +30,8 @@ token, so that an answer does not depend on the rest of a batch, {size:.1f} MB.
 
 - labels: {labels}
 - texts are cut to {manifest.max_length} tokens
-- the largest change of a logit on {len(manifest.probe_texts)} probe texts is {drift:.3f}
-  ({probe.TOLERANCE} is allowed)
+- the largest change of a logit on the probe texts is {drift:.3f} ({allowed:.3f} is allowed)
+{f"- wider weights, since int8 alone changes more: {wide}" if wide else "- all weights are int8"}
 - made from: {tools}
 """,
         encoding="utf-8",

@@ -1,8 +1,11 @@
-"""A transformers model in, a fused float32 ONNX graph out; and that optimised for onnxruntime."""
+"""Fuse the operators of a float32 ONNX graph, and optimise a graph for onnxruntime."""
 
 from __future__ import annotations
 
-import warnings
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -10,40 +13,13 @@ from typing import Any
 TOKENWISE = {"Add", "BiasGelu", "FastGelu", "LayerNormalization", "MatMul"}
 
 
-def export(model: Any, path: Path) -> None:
-    """Write a float32 ONNX graph: input_ids, attention_mask (int64 (B, T)) to logits (B, L)."""
-    import torch
-
-    class LogitsOnly(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-
-    ids = torch.full((2, 16), 5, dtype=torch.int64)
-    mask = torch.ones_like(ids)
-    mask[1, 8:] = 0  # a padded row, so that masking is part of what is traced
-    axes = {0: "batch", 1: "length"}
-    with warnings.catch_warnings():
-        # The exporter's own notices (it is the older of two, it traces) are nothing to act on.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            LogitsOnly().eval(),
-            (ids, mask),
-            str(path),
-            input_names=["input_ids", "attention_mask"],
-            output_names=["logits"],
-            dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "batch"}},
-            opset_version=17,
-            # The fusions of onnxruntime know the graphs of this exporter, not yet those of dynamo.
-            dynamo=False,
-        )
-
-
 def fuse(source: Path, target: Path, heads: int, hidden: int) -> None:
-    """Fuse attention, layer norm and GELU into onnxruntime's own operators."""
+    """Fuse attention, layer norm and GELU into onnxruntime's own operators.
+
+    Both graphs lie in one folder, and share the weights in a file beside them. Raises whatever the
+    fusions raise for a graph that they do not expect.
+    """
+    import onnx
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
 
@@ -54,18 +30,34 @@ def fuse(source: Path, target: Path, heads: int, hidden: int) -> None:
     wanted.enable_skip_layer_norm = False
     wanted.enable_bias_skip_layer_norm = False
     wanted.enable_embed_layer_norm = False  # the quantiser knows look-ups in tables
-    fused = optimizer.optimize_model(
-        str(source),
-        model_type="bert",
-        num_heads=heads,
-        hidden_size=hidden,
-        opt_level=0,
-        optimization_options=wanted,
-    )
+    model = onnx.load(source, load_external_data=False)
+    # Fusions copy the graph several times. They look at few of its weights, which they take to be
+    # in the working directory.
+    with _quiet(), chdir(source.parent):
+        fused = optimizer.optimize_by_fusion(model, "bert", heads, hidden, wanted)
     fused.topological_sort()
     keep_first_token(fused.model.graph)
     fused.topological_sort()
-    fused.save_model_to_file(str(target))
+    outside = {
+        tensor.name: tensor
+        for tensor in onnx.load(source, load_external_data=False).graph.initializer
+    }
+    for tensor in fused.model.graph.initializer:
+        if tensor.name in outside:
+            tensor.CopyFrom(outside[tensor.name])
+    onnx.save(fused.model, target)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the fusions print and log, which is nothing to act on, to themselves."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)
 
 
 def keep_first_token(graph: Any) -> None:

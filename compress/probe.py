@@ -1,17 +1,21 @@
-"""Two models in, how far their answers to the probe texts are apart out."""
+"""Compare two models by their answers to probe texts, and decide how far these may be apart."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_handler import tokens
+from model_handler.tokens import Pairs, Row
 
 if TYPE_CHECKING:
     import numpy as np
+    from tokenizers import Tokenizer
 
     from model_handler.engines import Model
-    from model_handler.tokens import Batch
+    from model_handler.tokens import Batch, Text
 
     Run = Callable[[Batch], np.ndarray]  # to logits (B, L)
 
@@ -27,11 +31,28 @@ TEXTS = (
     "after three washes the seams began to come apart, so I would call it a fair deal, not more.",
     "good " * 200,
 )
+# For models that can tell the second text from the first.
+PAIRS = (
+    ("Does it fit?", "It fits, it is warm and it was cheap."),
+    ("I love this product!", "This is not the right product."),
+)
+# Words of texts whose rows try an exported graph: from the shortest to those that are cut.
+WORDS = (0, 1, 2, 5, 11, 23, 47, 95, 191, 383, 767)
 
 # How far a logit may move. int8 weights move the logits of a fine-tuned model by 0.05 to 0.2,
 # which is 1 to 5 points of probability where it is most uncertain; a broken export, a wrong
 # tokenizer or a saturated product moves them by whole units.
 TOLERANCE = 0.4
+# The same as a share of how far the logits of the probe texts are apart: where those are close, as
+# in a regression from 0 to 1, a small change is a large error. The logits of a fine-tuned model
+# are 4 to 10 apart.
+SHARE = 0.1
+# A logit that moves by less moves a probability by a quarter of a point at most.
+LEAST = 0.01
+# How far float32 logits of the same model may be apart, as a share of the distance between texts,
+# and of the largest logit, that is by rounding.
+SAME = 2e-3
+ROUNDED = 1e-4
 
 # How far the packed model's own logits may move from one CPU to another. Products of integers are
 # the same everywhere; the floats between them are rounded differently, and now and then that moves
@@ -43,25 +64,89 @@ class DriftError(Exception):
     """The packed model does not answer like its checkpoint."""
 
 
-def logits(model: Model, run: Run | None = None) -> np.ndarray:
-    """Logits of the probe texts, float32 (N, L): the model's own, or those of `run`."""
+@dataclass(frozen=True)
+class Reference:
+    """Batches, and the logits that a checkpoint gives for all their rows, float32 (N, L)."""
+
+    batches: tuple[Batch, ...]
+    logits: np.ndarray
+
+    def errors(self, run: Run) -> np.ndarray:
+        """How far the logits of `run` are from these, (N, L)."""
+        import numpy as np
+
+        found: np.ndarray = np.abs(answers(run, self.batches) - self.logits)
+        return found
+
+    def spread(self) -> float:
+        """How far the logits of these rows are apart: of the label where they are most so."""
+        return float((self.logits.max(axis=0) - self.logits.min(axis=0)).max())
+
+    def allowed(self, tolerance: float | None = None) -> float:
+        """How far a logit may move; `tolerance` takes the place of TOLERANCE."""
+        absolute = TOLERANCE if tolerance is None else tolerance
+        return min(absolute, max(SHARE * self.spread(), LEAST))
+
+    def same(self, run: Run) -> bool:
+        """Whether `run` gives these logits, up to rounding of float32; not if it fails."""
+        try:
+            worst = self.errors(run).max()
+        except Exception:  # onnxruntime raises types of its own
+            return False
+        largest = float(abs(self.logits).max())
+        return bool(worst <= SAME * self.spread() + ROUNDED * largest)
+
+
+def answers(run: Run, batches: Iterable[Batch]) -> np.ndarray:
+    """Logits of all rows of some batches, float32 (N, L)."""
     import numpy as np
 
-    run = run or model.engine.logits
-    rows = tokens.encode(model.tokenizer, TEXTS)
-    return np.concatenate([run(tokens.pad([row], model.pad_id)) for row in rows])
+    return np.concatenate([run(batch) for batch in batches])
 
 
-def check(expected: np.ndarray, found: np.ndarray, tolerance: float = TOLERANCE) -> float:
-    """The largest distance of a logit; raises DriftError beyond the tolerance."""
-    import numpy as np
+def texts(model: Model) -> tuple[Batch, ...]:
+    """The probe texts, each alone, and then pairs where the model takes them."""
+    found: tuple[Text, ...] = TEXTS if model.pairs is Pairs.REFUSED else (*TEXTS, *PAIRS)
+    return _alone(model, tokens.encode(model.tokenizer, found))
 
-    distance = np.abs(expected - found)
-    drift = float(distance.max())
-    if not drift <= tolerance:
-        worst = int(distance.max(axis=1).argmax())
-        raise DriftError(
-            f"the packed model drifts: its logits for {TEXTS[worst][:40]!r} are off by "
-            f"{drift:.3f}, {tolerance} is allowed; serve the checkpoint itself, on the full image"
-        )
-    return drift
+
+def lengths(model: Model) -> tuple[Batch, ...]:
+    """Rows of all kinds of lengths, up to the longest, each alone."""
+    rows = {len(row): row for row in _rows(model.tokenizer, WORDS)}
+    return _alone(model, tuple(rows.values()))
+
+
+def logits(model: Model) -> np.ndarray:
+    """The model's own logits of its probe texts, float32 (N, L)."""
+    return answers(model.engine.logits, texts(model))
+
+
+def equal_rows(tokenizer: Tokenizer) -> list[Row]:
+    """Rows of one length: a text, its words in reverse, and one with its last token twice."""
+    (row,) = _rows(tokenizer, [11])
+    first, *inner, last = row.ids
+    twice = [last, *inner[1:]]
+    return [row, *(Row(array("i", [first, *each, last])) for each in (inner[::-1], twice))]
+
+
+def unequal_rows(tokenizer: Tokenizer) -> list[Row]:
+    """Rows of different lengths."""
+    return _rows(tokenizer, [2, 47, 11])
+
+
+def together(run: Run, rows: Sequence[Row], pad_id: int) -> bool:
+    """Whether rows get the same answers in a batch, padded, as alone; not if the batch fails."""
+    alone = tuple(tokens.pad([row], pad_id) for row in rows)
+    expected = Reference(alone, answers(run, alone))
+    batch = tokens.pad(rows, pad_id)
+    return Reference((batch,), expected.logits).same(run)
+
+
+def _rows(tokenizer: Tokenizer, words: Iterable[int]) -> list[Row]:
+    spoken = TEXTS[-2].split()
+    found = [" ".join((spoken * (count // len(spoken) + 1))[:count]) for count in words]
+    return tokens.encode(tokenizer, found)
+
+
+def _alone(model: Model, rows: Sequence[Row]) -> tuple[Batch, ...]:
+    return tuple(tokens.pad([row], model.pad_id) for row in rows)
