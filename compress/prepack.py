@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from compress import graph as graphs
+from compress import interrupts
 from model_handler import cpu
 from model_handler import manifest as manifests
 from model_handler.manifest import Manifest, Prepacked
@@ -33,9 +34,10 @@ def add(directory: Path) -> Prepacked:
             graph=graph,
             files=manifests.describe(*made),
         )
-        for path in made:
-            os.replace(path, directory / path.name)
-    enter(manifest, found).write(directory)
+        enter(manifest, found).write(Path(scratch))
+        with interrupts.held():  # the manifest must not be that of other files
+            for path in (*made, Path(scratch) / manifests.NAME):
+                os.replace(path, directory / path.name)
     return found
 
 

@@ -50,7 +50,8 @@ class Manifest:
 
     `graph` is portable. `probe_logits` are its own answers to `probe_texts`; on another CPU they
     differ by rounding only, and by `tolerance` at most. `source` names the checkpoint, its
-    architecture and the tools. `equal_lengths` is explained at engines.Model.
+    architecture and the tools. `equal_lengths` is explained at engines.Model. `validation` has the
+    figures of `pack-model --validate`, and what file they were taken on.
     """
 
     labels: tuple[Label, ...]
@@ -66,6 +67,7 @@ class Manifest:
     equal_lengths: bool = False
     pairs: Pairs = Pairs.TEXT_PAIR
     prepacked: tuple[Prepacked, ...] = ()
+    validation: Mapping[str, Any] | None = None
     format_version: int = FORMAT_VERSION
 
     def write(self, directory: Path) -> None:

@@ -1,0 +1,102 @@
+"""Write a folder whole or not at all, and find what is in the way before any work is done."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from compress import interrupts
+from model_handler import manifest
+from model_handler.errors import ArtifactError, ModelError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# onnxruntime says that it could not write, but not why; with less than this free the disk is full.
+NOTHING_LEFT = 1_000_000
+
+
+def check_new(out: Path) -> None:
+    """Raise ArtifactError unless `out` can be written: it is missing or an empty folder."""
+    try:
+        if out.is_symlink():
+            raise ArtifactError(f"{out} is a link; name the folder itself")
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise ArtifactError(f"{out} exists and is not an empty directory; name a new one")
+    except OSError as error:
+        raise ArtifactError(f"{out} cannot be written: {error.strerror}") from error
+    check_writable(out)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ArtifactError unless a file can be written to a folder, which may have to be made."""
+    try:
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        if not there.is_dir():
+            raise ArtifactError(f"{folder} cannot be written: {there} is not a directory")
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def created(folder: Path) -> Iterator[None]:
+    """Make a folder and its parents; if the block fails, remove again those that were made."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with interrupts.held():
+            for each in missing:
+                with suppress(OSError):  # others may have put something there meanwhile
+                    each.rmdir()
+        raise
+
+
+@contextmanager
+def whole(out: Path) -> Iterator[tuple[Path, Path]]:
+    """Give two empty folders; what the block leaves in the first is in `out` if it ends well.
+
+    The second is for files in between. If it fails, `out` is as it was before. They lie in `out`
+    itself, which may be where another disk is mounted, and cannot be replaced then.
+    """
+    room = out / ".pack-model"
+    made, scratch = room / "made", room / "scratch"
+    moved: list[Path] = []
+    with created(out):
+        try:
+            made.mkdir(parents=True)
+            scratch.mkdir()
+            yield made, scratch
+            # The manifest comes last: without it nobody takes the folder for a model.
+            for path in sorted(made.iterdir(), key=lambda path: path.name == manifest.NAME):
+                moved.append(path.rename(out / path.name))
+        except BaseException as error:
+            full = isinstance(error, Exception) and disk_is_full(error, out)
+            with interrupts.held():
+                for path in moved:
+                    path.unlink()
+            if full:
+                raise ArtifactError(no_space(out)) from error
+            raise
+        finally:
+            with interrupts.held():
+                shutil.rmtree(room, ignore_errors=True)
+
+
+def disk_is_full(error: Exception, folder: Path) -> bool:
+    """Whether an error means that there is no space left on the disk of a folder."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    with suppress(OSError):
+        return not isinstance(error, ModelError) and (shutil.disk_usage(folder).free < NOTHING_LEFT)
+    return False
+
+
+def no_space(path: Path) -> str:
+    """Say that there is no space for a path, and what to do."""
+    return f"{path} cannot be written: its disk is full, or files may not be as large; free some"
