@@ -15,7 +15,7 @@ class Stopped(BaseException):
     """A signal asks to stop. No Exception, so that no library takes it for an error of its own."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(signal.strsignal(number))
+        super().__init__(f"stopped by {signal.Signals(number).name}")
         self.number = number
 
 

@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
         with interrupts.raised(), progress.Steps() as say:
             _run(options, say)
     except interrupts.Stopped as stopped:
-        _fail(f"stopped ({stopped}); nothing is left behind", 128 + stopped.number)
+        _fail(f"{stopped}; nothing is left behind", 128 + stopped.number)
     except REFUSALS as error:
         _fail(str(error))
     except OSError as error:
