@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,27 @@ if TYPE_CHECKING:
 GRAPH = "model.onnx"
 
 
-def convert(checkpoint: Path, made: Path, scratch: Path, say: Callable[[str], None]) -> float:
+@dataclass(frozen=True)
+class Options:
+    """What the owner chooses.
+
+    `max_length`: tokens a text is cut to, instead of what the checkpoint says. `pairs`: records
+    have pairs of texts as their features. `tolerance`: how far a logit may move, instead of
+    probe.TOLERANCE.
+    """
+
+    max_length: int | None = None
+    pairs: bool = False
+    tolerance: float | None = None
+
+
+def convert(
+    checkpoint: Path,
+    made: Path,
+    scratch: Path,
+    say: Callable[[str], None],
+    options: Options = Options(),  # noqa: B008  # frozen
+) -> float:
     """Write a portable packed model to the folder `made`; `scratch` is for files in between.
 
     Returns the largest change of a logit on the probe texts. Raises ModelError when the checkpoint
