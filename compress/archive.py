@@ -47,7 +47,8 @@ def placed(target: Path | None) -> Iterator[Path | None]:
     partial = _partial(target)
     with folder.created(target.parent):
         try:
-            yield partial
+            with folder.space_for(target, target.parent):
+                yield partial
             os.replace(partial, target)
         finally:
             with interrupts.held():
@@ -62,23 +63,18 @@ def write(directory: Path, target: Path) -> tuple[str, ...]:
     https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
     """
     files = _files(directory)
-    try:
-        with (
-            target.open("wb") as raw,
-            gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
-            progress.bar(sum(path.stat().st_size for path in files.values()), "B") as count,
-        ):
-            for name, path in files.items():
-                entry = tarfile.TarInfo(name)
-                entry.size = path.stat().st_size
-                entry.mode = 0o644
-                with path.open("rb") as content:
-                    archive.addfile(entry, _Counted(content, count))
-    except OSError as error:
-        if folder.disk_is_full(error, target.parent):
-            raise ArtifactError(folder.no_space(target)) from error
-        raise
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        progress.bar(sum(path.stat().st_size for path in files.values()), "B") as count,
+    ):
+        for name, path in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = path.stat().st_size
+            entry.mode = 0o644
+            with path.open("rb") as content:
+                archive.addfile(entry, _Counted(content, count))
     return _left_out(directory, files)
 
 

@@ -57,6 +57,23 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave those weights out, for 40 %% of the size; the server then packs its own",
     )
+    add(
+        "--max-length",
+        type=_count,
+        metavar="N",
+        help="cut texts to N tokens; if not given, to as many as the checkpoint says",
+    )
+    add(
+        "--pairs",
+        action="store_true",
+        help='records have two texts that belong together as their "features"',
+    )
+    add(
+        "--tolerance",
+        type=_positive,
+        metavar="X",
+        help="how far a logit of the probe texts may move",
+    )
     add("--version", action="version", version=f"%(prog)s {metadata.version(PACKAGE)}")
     proof = parser.add_argument_group("proof on your own texts")
     add = proof.add_argument
@@ -87,6 +104,20 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse it if macro-F1 drops by more; needs --labels",
     )
     return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
 
 
 def _share(text: str) -> float:

@@ -71,32 +71,43 @@ def whole(out: Path) -> Iterator[tuple[Path, Path]]:
         try:
             made.mkdir(parents=True)
             scratch.mkdir()
-            yield made, scratch
+            with space_for(out, out):
+                yield made, scratch
             # The manifest comes last: without it nobody takes the folder for a model.
             for path in sorted(made.iterdir(), key=lambda path: path.name == manifest.NAME):
                 moved.append(path.rename(out / path.name))
-        except BaseException as error:
-            full = isinstance(error, Exception) and disk_is_full(error, out)
+        except BaseException:
             with interrupts.held():
                 for path in moved:
                     path.unlink()
-            if full:
-                raise ArtifactError(no_space(out)) from error
             raise
         finally:
             with interrupts.held():
                 shutil.rmtree(room, ignore_errors=True)
 
 
-def disk_is_full(error: Exception, folder: Path) -> bool:
-    """Whether an error means that there is no space left on the disk of a folder."""
+@contextmanager
+def space_for(path: Path, directory: Path) -> Iterator[None]:
+    """Raise ArtifactError that says so where there is no space left to write `path`.
+
+    `directory` is on the same disk. Whoever fails must not have removed anything yet.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_full(error, directory):
+            raise
+        raise ArtifactError(
+            f"{path} cannot be written: the disk is full, or a limit on the size of files is "
+            "reached; free some space"
+        ) from error
+
+
+def _is_full(error: Exception, directory: Path) -> bool:
+    if isinstance(error, ModelError):
+        return False
     if isinstance(error, OSError):
         return error.errno in FULL
     with suppress(OSError):
-        return not isinstance(error, ModelError) and (shutil.disk_usage(folder).free < NOTHING_LEFT)
+        return shutil.disk_usage(directory).free < NOTHING_LEFT
     return False
-
-
-def no_space(path: Path) -> str:
-    """Say that there is no space for a path, and what to do."""
-    return f"{path} cannot be written: its disk is full, or files may not be as large; free some"

@@ -84,6 +84,7 @@ def _run(options: Namespace, say: progress.Steps) -> None:
             options.portable_only,
             plan,
             options.archive,
+            convert.Options(options.max_length, options.pairs, options.tolerance),
         )
         left_out, done = packed.left_out, f"logits within {packed.drift:.3f} of the checkpoint's"
     say.end()
@@ -111,10 +112,11 @@ def pack(
     portable_only: bool = False,
     plan: report.Plan | None = None,
     bundle: Path | None = None,
+    options: convert.Options = convert.Options(),  # noqa: B008  # frozen
 ) -> Packed:
     """Convert a checkpoint, check the result, and only then put it at `out`.
 
-    `plan` says what to validate with; `bundle` is an archive to write as well. Raises ModelError
+    `plan` says what to validate with, `bundle` is an archive to write as well. Raises ModelError
     when the checkpoint cannot be opened or something cannot be written, DriftError or BudgetError
     when the result answers differently, ExamplesError when the texts of the plan cannot be read;
     nothing is written then.
@@ -127,8 +129,9 @@ def pack(
         found = source.find(str(checkpoint), scratch, say)
         if plan:
             say(f"read {plan.file}")
-            rows = examples.count(plan.file, validate.task_of(found.directory), plan.labelled)
-        drift = convert.convert(found.directory, made, scratch, say)
+            task = validate.task_of(found.directory, options.pairs)
+            rows = examples.count(plan.file, task, plan.labelled)
+        drift = convert.convert(found.directory, made, scratch, say, options)
         manifest = manifests.read(made)
         replace(manifest, source=manifest.source | {"checkpoint": found.name}).write(made)
         if not portable_only:

@@ -7,8 +7,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from compress import folder, interrupts
 from compress import graph as graphs
-from compress import interrupts
 from model_handler import cpu
 from model_handler import manifest as manifests
 from model_handler.manifest import Manifest, Prepacked
@@ -27,7 +27,8 @@ def add(directory: Path) -> Prepacked:
     kind = cpu.kind()
     graph = f"prepacked-{kind}.onnx"
     with tempfile.TemporaryDirectory(prefix=".prepack-", dir=directory) as scratch:
-        made = graphs.save(directory / manifest.graph, Path(scratch) / graph, prepacked=True)
+        with folder.space_for(directory, directory):
+            made = graphs.save(directory / manifest.graph, Path(scratch) / graph, prepacked=True)
         found = Prepacked(
             cpu=kind,
             onnxruntime=onnxruntime.__version__,

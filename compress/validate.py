@@ -55,15 +55,19 @@ def validate(checkpoint: Path, made: Path, plan: Plan, rows: int) -> Report:
     return report
 
 
-def task_of(checkpoint: Path) -> Task:
-    """What a checkpoint answers, by its config.json; raises ArtifactError if it is none."""
+def task_of(checkpoint: Path, pairs: bool = False) -> Task:
+    """What a checkpoint answers, by its config.json; raises ArtifactError if it is none.
+
+    `pairs`: records have pairs of texts as their features.
+    """
     from transformers import AutoConfig
 
     artifacts.check_checkpoint(checkpoint, sorted(checkpoint.iterdir()))
     config = AutoConfig.from_pretrained(checkpoint, local_files_only=True)
     default = ProblemType.VALUES if config.num_labels == 1 else ProblemType.ONE_LABEL
     labels = outputs.labels_of(config.id2label)
-    return Task(ProblemType(config.problem_type or default), labels, Pairs.FEATURES)
+    kind = ProblemType(config.problem_type or default)
+    return Task(kind, labels, Pairs.FEATURES if pairs else Pairs.TEXT_PAIR)
 
 
 def compare(

@@ -81,4 +81,4 @@ def imports_of(node: ast.stmt) -> set[str]:
     ids=lambda path: f"{path.parent.name}/{path.name}",
 )
 def test_a_module_fits_on_two_screens(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 180
+    assert len(path.read_text().splitlines()) <= 260
