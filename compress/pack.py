@@ -73,6 +73,9 @@ def _run(options: Namespace, say: progress.Steps) -> None:
         done = f"weights for {cpu.kind()} added"
     else:
         _check_installed()
+        say("import PyTorch and transformers")
+        import transformers  # noqa: F401  # takes seconds, which are no other step's
+
         plan = options.validate and report.Plan(
             options.validate, options.labels, options.min_agreement, options.max_f1_drop
         )

@@ -51,7 +51,10 @@ def find(checkpoint: str, scratch: Path, say: Callable[[str], None]) -> Source:
         raise ArtifactError(_not_a_folder(path))
     elif _HUB_ID.fullmatch(checkpoint):
         say(f"download {checkpoint} from the Hugging Face Hub")
-        source = Source(download(checkpoint), checkpoint)
+        named = scratch / "downloaded" / checkpoint
+        named.parent.mkdir(parents=True, exist_ok=True)
+        named.symlink_to(download(checkpoint))  # whose own name is that of a commit
+        source = Source(named, checkpoint)
     else:
         raise ArtifactError(f"{checkpoint} is not a directory; name one with a checkpoint")
     if not (source.directory / adapter.CONFIG).exists():
