@@ -39,17 +39,27 @@ def check(target: Path, directory: Path) -> None:
 
 
 @contextmanager
-def placed(target: Path | None) -> Iterator[Path | None]:
-    """Give the path of a file that becomes `target` if the block ends well, and else is removed."""
+def placed(target: Path | None, directory: Path) -> Iterator[Callable[[Path], tuple[str, ...]]]:
+    """Give a function that writes the archive of a folder, at `target` once the block ends well.
+
+    The function is `write` below, without its second argument; if there is no `target`, it does
+    nothing. Raises ArtifactError at once if an archive of `directory` cannot be written there.
+    """
     if target is None:
-        yield None
+        yield lambda _: ()
         return
+    check(target, directory)
     partial = _partial(target)
+
+    def write_partial(made: Path) -> tuple[str, ...]:
+        with folder.space_for(target):
+            return write(made, partial)
+
     with folder.created(target.parent):
         try:
-            with folder.space_for(target, target.parent):
-                yield partial
-            os.replace(partial, target)
+            yield write_partial
+            if partial.exists():
+                os.replace(partial, target)
         finally:
             with interrupts.held():
                 partial.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -71,7 +72,7 @@ def whole(out: Path) -> Iterator[tuple[Path, Path]]:
         try:
             made.mkdir(parents=True)
             scratch.mkdir()
-            with space_for(out, out):
+            with space_for(out):
                 yield made, scratch
             # The manifest comes last: without it nobody takes the folder for a model.
             for path in sorted(made.iterdir(), key=lambda path: path.name == manifest.NAME):
@@ -87,15 +88,13 @@ def whole(out: Path) -> Iterator[tuple[Path, Path]]:
 
 
 @contextmanager
-def space_for(path: Path, directory: Path) -> Iterator[None]:
-    """Raise ArtifactError that says so where there is no space left to write `path`.
-
-    `directory` is on the same disk. Whoever fails must not have removed anything yet.
-    """
+def space_for(path: Path) -> Iterator[None]:
+    """Raise ArtifactError that says so where there is no space left to write `path`."""
     try:
-        yield
-    except Exception as error:
-        if not _is_full(error, directory):
+        with full_disk_noticed(path if path.is_dir() else path.parent):
+            yield
+    except OSError as error:
+        if error.errno not in FULL:
             raise
         raise ArtifactError(
             f"{path} cannot be written: the disk is full, or a limit on the size of files is "
@@ -103,11 +102,17 @@ def space_for(path: Path, directory: Path) -> Iterator[None]:
         ) from error
 
 
-def _is_full(error: Exception, directory: Path) -> bool:
-    if isinstance(error, ModelError):
-        return False
-    if isinstance(error, OSError):
-        return error.errno in FULL
-    with suppress(OSError):
-        return shutil.disk_usage(directory).free < NOTHING_LEFT
-    return False
+@contextmanager
+def full_disk_noticed(directory: Path) -> Iterator[None]:
+    """Raise OSError where a library's own error comes from a full disk.
+
+    To be asked before what was written is removed.
+    """
+    try:
+        yield
+    except (OSError, ModelError):
+        raise
+    except Exception as error:
+        if shutil.disk_usage(directory).free >= NOTHING_LEFT:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error

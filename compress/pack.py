@@ -126,9 +126,7 @@ def pack(
     """
     source.check(str(checkpoint))
     folder.check_new(out)
-    if bundle is not None:
-        archive.check(bundle, out)
-    with archive.placed(bundle) as partial, folder.whole(out) as (made, scratch):
+    with archive.placed(bundle, out) as write_archive, folder.whole(out) as (made, scratch):
         found = source.find(str(checkpoint), scratch, say)
         if plan:
             say(f"read {plan.file}")
@@ -143,24 +141,21 @@ def pack(
         if plan:
             say(f"validate with {rows:,} texts")
             validate.validate(found.directory, made, plan, rows)
-        left_out: tuple[str, ...] = ()
-        if partial:
+        if bundle:
             say("write the archive")
-            left_out = archive.write(made, partial)
+        left_out = write_archive(made)
     return Packed(drift, left_out)
 
 
 def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple[str, ...]:
     """Add weights to a packed directory; returns what is left out of the archive."""
-    if bundle is not None:
-        archive.check(bundle, directory)
-    with archive.placed(bundle) as partial:
+    with archive.placed(bundle, directory) as write_archive:
         say("pre-pack for this CPU")
-        prepack.add(directory)
-        if not partial:
-            return ()
-        say("write the archive")
-        return archive.write(directory, partial)
+        with folder.space_for(directory):
+            prepack.add(directory)
+        if bundle:
+            say("write the archive")
+        return write_archive(directory)
 
 
 def _fail(reason: str, code: int = 1) -> None:

@@ -27,7 +27,7 @@ def add(directory: Path) -> Prepacked:
     kind = cpu.kind()
     graph = f"prepacked-{kind}.onnx"
     with tempfile.TemporaryDirectory(prefix=".prepack-", dir=directory) as scratch:
-        with folder.space_for(directory, directory):
+        with folder.full_disk_noticed(directory):
             made = graphs.save(directory / manifest.graph, Path(scratch) / graph, prepacked=True)
         found = Prepacked(
             cpu=kind,

@@ -22,8 +22,8 @@ class Steps:
     def __call__(self, step: str) -> None:
         """Begin a step."""
         self.end()
-        write(f"{step} ... ")
         self._began = self._clock()
+        write(f"{step} ... ")
 
     def __enter__(self) -> Steps:
         return self

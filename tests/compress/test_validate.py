@@ -241,12 +241,13 @@ def test_the_interval_is_that_of_texts_drawn_anew() -> None:
     right = draw.integers(0, 3, 200)
     before = np.where(draw.random(200) < 0.8, right, draw.integers(0, 3, 200))
     after = np.where(draw.random(200) < 0.9, before, draw.integers(0, 3, 200))
-    answers = Counter(((a,), (b,), (c,)) for a, b, c in zip(right, before, after, strict=True))
+    places = zip(right.tolist(), before.tolist(), after.tolist(), strict=True)
+    answers: figures.Answers = Counter(((a,), (b,), (c,)) for a, b, c in places)
     changes = []
     for _ in range(300):
-        places = draw.integers(0, 200, 200)
+        drawn = draw.integers(0, 200, 200)
         one, other = (
-            f1_score(right[places], found[places], average="macro") for found in (before, after)
+            f1_score(right[drawn], found[drawn], average="macro") for found in (before, after)
         )
         changes.append(other - one)
     found = figures.quality(answers, "abc")["macro_f1_change_interval"]
