@@ -32,15 +32,37 @@ def merge(directory: Path, merged: Path, find: Callable[[str], Path]) -> None:
             f"{directory} is an adapter, which is merged with its base model by peft: pip install "
             "peft, or merge it yourself (merge_and_unload) and name the result"
         ) from error
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    from transformers.utils import logging
-
     if not (directory / WEIGHTS).exists():
         raise ArtifactError(f"{directory} has no {WEIGHTS}; save the adapter as safetensors")
     base = find(str(jsonfile.read(directory / CONFIG).get("base_model_name_or_path")))
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
     try:
-        names, outputs = _weights(directory / WEIGHTS)
+        model, made_up = _base_model(directory, base)
+        if not made_up:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what the two libraries plan
+                whole = peft.PeftModel.from_pretrained(model, directory).merge_and_unload()
+            whole.save_pretrained(merged)
+            _save_tokenizer(directory, base, merged)
+    except Exception as error:  # of both libraries, which raise many types
+        reason = " ".join(str(error).split())
+        raise ArtifactError(f"{directory} cannot be merged with {base}: {reason}") from error
+    if made_up:
+        raise ArtifactError(
+            f"{directory} and its base model {base} have no weights for "
+            f"{', '.join(sorted(made_up))[:200]}: train them with the adapter (modules_to_save)"
+        )
+
+
+def _base_model(directory: Path, base: Path) -> tuple[Any, set[str]]:
+    """Open the base model of an adapter; also names the weights that neither of them has."""
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    names, outputs = _weights(directory / WEIGHTS)
+    verbosity = logging.get_verbosity()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # nor here; what lacks is told below
+    try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             base,
             config=_config(directory, base, outputs),
@@ -49,23 +71,21 @@ def merge(directory: Path, merged: Path, find: Callable[[str], Path]) -> None:
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what the two libraries plan
-            whole = peft.PeftModel.from_pretrained(model, directory).merge_and_unload()
-        whole.save_pretrained(merged)
-        has_tokenizer = set(artifacts.VOCABULARIES) & {path.name for path in directory.iterdir()}
-        AutoTokenizer.from_pretrained(
-            directory if has_tokenizer else base, local_files_only=True, trust_remote_code=False
-        ).save_pretrained(merged)
-    except Exception as error:  # of both libraries, which raise many types
-        reason = " ".join(str(error).split())
-        raise ArtifactError(f"{directory} cannot be merged with {base}: {reason}") from error
-    made_up = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])} - names
-    if made_up:
-        raise ArtifactError(
-            f"{directory} and its base model {base} have no weights for "
-            f"{', '.join(sorted(made_up))[:200]}: train them with the adapter (modules_to_save)"
-        )
+    finally:
+        logging.set_verbosity(verbosity)
+    lacking = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
+    return model, lacking - names
+
+
+def _save_tokenizer(directory: Path, base: Path, merged: Path) -> None:
+    """Save the adapter's own tokenizer, or else the base model's."""
+    from transformers import AutoTokenizer
+
+    own = set(artifacts.VOCABULARIES) & {path.name for path in directory.iterdir()}
+    tokenizer = AutoTokenizer.from_pretrained(
+        directory if own else base, local_files_only=True, trust_remote_code=False
+    )
+    tokenizer.save_pretrained(merged)
 
 
 def _weights(path: Path) -> tuple[set[str], int | None]:
