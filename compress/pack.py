@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 import traceback
@@ -73,9 +74,6 @@ def _run(options: Namespace, say: progress.Steps) -> None:
         done = f"weights for {cpu.kind()} added"
     else:
         _check_installed()
-        say("import PyTorch and transformers")
-        import transformers  # noqa: F401  # takes seconds, which are no other step's
-
         plan = options.validate and report.Plan(
             options.validate, options.labels, options.min_agreement, options.max_f1_drop
         )
@@ -126,6 +124,8 @@ def pack(
     """
     source.check(str(checkpoint))
     folder.check_new(out)
+    say("import PyTorch and transformers")
+    importlib.import_module("transformers.modeling_utils")  # seconds that are no other step's
     with archive.placed(bundle, out) as write_archive, folder.whole(out) as (made, scratch):
         found = source.find(str(checkpoint), scratch, say)
         if plan:

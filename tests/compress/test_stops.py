@@ -93,18 +93,19 @@ def test_nohup_is_obeyed() -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A disk of some kilobytes, where this user may mount one."""
+def small_disk(tmp_path: Path, packed: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A disk that holds a part of the packed model, where this user may mount one."""
     place = tmp_path / "disk"
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={request.param}k", "tmpfs", str(place)]
+    size = int(request.param * sum(path.stat().st_size for path in packed.iterdir()))
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
     if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("this user may mount nothing")
     yield place
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
-@pytest.mark.parametrize("small_disk", [60, 300, 480, 600, 700], indirect=True)
+@pytest.mark.parametrize("small_disk", [0.05, 0.4, 0.7, 0.9, 1.0], indirect=True)
 def test_a_full_disk_is_said_with_the_path_and_nothing_is_left(
     small_disk: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +118,7 @@ def test_a_full_disk_is_said_with_the_path_and_nothing_is_left(
     assert list(small_disk.iterdir()) == []
 
 
-@pytest.mark.parametrize("small_disk", [40], indirect=True)
+@pytest.mark.parametrize("small_disk", [0.2], indirect=True)
 def test_a_disk_too_small_for_the_archive_keeps_the_folder_away_too(
     small_disk: Path, tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,7 +131,7 @@ def test_a_disk_too_small_for_the_archive_keeps_the_folder_away_too(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("small_disk", [5_000], indirect=True)
+@pytest.mark.parametrize("small_disk", [20.0], indirect=True)
 def test_a_folder_where_a_disk_is_mounted_can_be_written(
     small_disk: Path, checkpoint: Path
 ) -> None:

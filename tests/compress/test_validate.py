@@ -20,8 +20,9 @@ from compress.examples import Task
 from compress.pack import main
 from model_handler import Handler, ProblemType
 from model_handler.tokens import Pairs
-from tests.conftest import WORDS, labelled
+from tests.conftest import labelled
 
+WORDS = "i love this product ok but not great is the right a it and good bad zip broke".split()
 ROWS = 300
 LOOSE = ("--min-agreement", "0.5")  # a random model has no opinion that packing could respect
 
