@@ -36,3 +36,9 @@ token, so that an answer does not depend on the rest of a batch, {size:.1f} MB.
 """,
         encoding="utf-8",
     )
+
+
+def add(directory: Path, title: str, text: str) -> None:
+    """Add a section to README.md."""
+    with (directory / "README.md").open("a", encoding="utf-8") as stream:
+        stream.write(f"\n## {title}\n\n{text}\n")

@@ -2,96 +2,166 @@
 
 from __future__ import annotations
 
-import argparse
+import importlib
+import importlib.util
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from compress import archive, convert, prepack, probe
-from model_handler import ModelError
-from model_handler.errors import ArtifactError
+from compress import (
+    archive,
+    arguments,
+    convert,
+    examples,
+    folder,
+    interrupts,
+    prepack,
+    probe,
+    progress,
+    report,
+    source,
+    validate,
+)
+from model_handler import ModelError, cpu
+from model_handler import manifest as manifests
+
+# What the extra [compress] brings; serving a packed model needs none of it.
+NEEDED = ("torch", "transformers", "safetensors", "onnx", "sympy", "tqdm")
+# torch's default build for Linux brings gigabytes of CUDA, which nothing here uses.
+INSTALL = (
+    "pip install torch --index-url https://download.pytorch.org/whl/cpu && "
+    f"pip install '{arguments.PACKAGE}[compress]' (in a clone of this project: '.[compress]')"
+)
+REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, report.BudgetError)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What came out: how far a logit of the probe texts moved, and what is not in the archive."""
+
+    drift: float
+    left_out: tuple[str, ...] = ()
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The command line: see --help. Exits with 1 and one line when the model cannot be packed."""
-    parser = argparse.ArgumentParser(
-        prog="pack-model",
-        description="Turn a Hugging Face sequence-classification checkpoint into a small, fast, "
-        "checked model directory for serving.",
-    )
-    add = parser.add_argument
-    add("checkpoint", type=Path, nargs="?", help="folder with config.json and weights")
-    add("out", type=Path, nargs="?", help="folder to write; must not exist or be empty")
-    add("--archive", type=Path, metavar="model.tar.gz", help="also write this")
-    add(
-        "--prepack-only",
-        type=Path,
-        metavar="DIR",
-        help="add weights in the layout of this machine's CPU to a folder that is packed already",
-    )
-    add(
-        "--portable-only",
-        action="store_true",
-        help="leave those weights out, for 40 %% of the size; the server then packs its own",
-    )
-    options = parser.parse_args(argv)
-    out = options.prepack_only or options.out
-    if (options.prepack_only is None) == (options.out is None):
-        parser.error("name a checkpoint and a folder to write, or --prepack-only and a folder")
+    """Run the command line: see --help, which has the exit codes, too."""
+    options = arguments.read(argv)
     try:
-        if options.prepack_only:
-            done = f"weights for {prepack.add(out).cpu} added"
-        else:
-            drift = pack(options.checkpoint, out, _say, portable_only=options.portable_only)
-            done = f"logits within {drift:.3f} of the checkpoint's"
-        if options.archive:
-            options.archive.parent.mkdir(parents=True, exist_ok=True)
-            archive.write(out, options.archive)
-    except (ModelError, probe.DriftError, OSError, ImportError) as error:
-        print(f"pack-model: {error}", file=sys.stderr)
-        sys.exit(1)
-    size = sum(path.stat().st_size for path in out.iterdir())
-    print(f"{out}: {size / 1e6:.1f} MB, {done}")
+        with interrupts.raised(), progress.Steps() as say:
+            _run(options, say)
+    except interrupts.Stopped as stopped:
+        _fail(f"{stopped}; nothing is left behind", 128 + stopped.number)
+    except REFUSALS as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        reason = " ".join(str(error).split())[:300]
+        at = f"{Path(where.filename).name}, line {where.lineno}"
+        _fail(f"this failed in an unforeseen way: {type(error).__name__}: {reason} ({at})")
 
 
-def _say(step: str) -> None:
-    print(step, file=sys.stderr)
+def _run(options: Namespace, say: progress.Steps) -> None:
+    """Do what the command line asks for, and print what came out."""
+    if options.prepack_only:
+        out = options.prepack_only
+        left_out = _prepack(out, options.archive, say)
+        done = f"weights for {cpu.kind()} added"
+    else:
+        _check_installed()
+        plan = options.validate and report.Plan(
+            options.validate, options.labels, options.min_agreement, options.max_f1_drop
+        )
+        out = options.out
+        packed = pack(
+            options.checkpoint,
+            out,
+            say,
+            options.portable_only,
+            plan,
+            options.archive,
+            convert.Options(options.max_length, options.pairs, options.tolerance),
+        )
+        left_out, done = packed.left_out, f"logits within {packed.drift:.3f} of the checkpoint's"
+    say.end()
+    if left_out:
+        progress.write(f"left out of the archive: {', '.join(left_out)}\n")
+    size = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
+    with suppress(OSError):
+        print(f"{out}: {size / 1e6:.1f} MB, {done}", flush=True)
+
+
+def _check_installed() -> None:
+    for name in NEEDED:
+        try:
+            found = importlib.util.find_spec(name)
+        except ImportError:
+            found = None
+        if found is None:
+            raise ModelError(f"{name} is not installed, which packing needs: {INSTALL}")
 
 
 def pack(
-    checkpoint: Path, out: Path, say: Callable[[str], None], portable_only: bool = False
-) -> float:
+    checkpoint: Path | str,
+    out: Path,
+    say: Callable[[str], None],
+    portable_only: bool = False,
+    plan: report.Plan | None = None,
+    bundle: Path | None = None,
+    options: convert.Options = convert.Options(),  # noqa: B008  # frozen
+) -> Packed:
     """Convert a checkpoint, check the result, and only then put it at `out`.
 
-    Returns the largest change of a logit on the probe texts. Raises ModelError when the checkpoint
-    cannot be opened, DriftError when the result answers differently; `out` is then untouched.
+    `plan` says what to validate with, `bundle` is an archive to write as well. Raises ModelError
+    when the checkpoint cannot be opened or something cannot be written, DriftError or BudgetError
+    when the result answers differently, ExamplesError when the texts of the plan cannot be read;
+    nothing is written then.
     """
-    if not checkpoint.is_dir():
-        raise ArtifactError(f"{checkpoint} is not a directory; name one with a checkpoint")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ArtifactError(f"{out} exists and is not an empty directory; name a new one")
-    with _beside(out) as (made, scratch):
-        drift = convert.convert(checkpoint, made, scratch, say)
+    source.check(str(checkpoint))
+    folder.check_new(out)
+    say("import PyTorch and transformers")
+    importlib.import_module("transformers.modeling_utils")  # seconds that are no other step's
+    with archive.placed(bundle, out) as write_archive, folder.whole(out) as (made, scratch):
+        found = source.find(str(checkpoint), scratch, say)
+        if plan:
+            say(f"read {plan.file}")
+            task = validate.task_of(found.directory, options.pairs)
+            rows = examples.count(plan.file, task, plan.labelled)
+        drift = convert.convert(found.directory, made, scratch, say, options)
+        manifest = manifests.read(made)
+        replace(manifest, source=manifest.source | {"checkpoint": found.name}).write(made)
         if not portable_only:
             say("pre-pack for this CPU")
             prepack.add(made)
-        return drift
+        if plan:
+            say(f"validate with {rows:,} texts")
+            validate.validate(found.directory, made, plan, rows)
+        if bundle:
+            say("write the archive")
+        left_out = write_archive(made)
+    return Packed(drift, left_out)
 
 
-@contextmanager
-def _beside(out: Path) -> Iterator[tuple[Path, Path]]:
-    """Two scratch folders beside `out`; the first becomes `out` if all goes well."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pack-model-", dir=out.parent) as folder:
-        made, scratch = Path(folder) / "made", Path(folder) / "scratch"
-        made.mkdir()
-        scratch.mkdir()
-        yield made, scratch
-        if out.exists():
-            out.rmdir()
-        made.rename(out)
+def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple[str, ...]:
+    """Add weights to a packed directory; returns what is left out of the archive."""
+    with archive.placed(bundle, directory) as write_archive:
+        say("pre-pack for this CPU")
+        with folder.space_for(directory):
+            prepack.add(directory)
+        if bundle:
+            say("write the archive")
+        return write_archive(directory)
+
+
+def _fail(reason: str, code: int = 1) -> None:
+    """Write one line to stderr, and end."""
+    progress.write(f"pack-model: {' '.join(reason.split())}\n")
+    sys.exit(code)
 
 
 if __name__ == "__main__":

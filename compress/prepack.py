@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from compress import folder, interrupts
 from compress import graph as graphs
 from model_handler import cpu
 from model_handler import manifest as manifests
@@ -26,16 +27,18 @@ def add(directory: Path) -> Prepacked:
     kind = cpu.kind()
     graph = f"prepacked-{kind}.onnx"
     with tempfile.TemporaryDirectory(prefix=".prepack-", dir=directory) as scratch:
-        made = graphs.save(directory / manifest.graph, Path(scratch) / graph, prepacked=True)
+        with folder.full_disk_noticed(directory):
+            made = graphs.save(directory / manifest.graph, Path(scratch) / graph, prepacked=True)
         found = Prepacked(
             cpu=kind,
             onnxruntime=onnxruntime.__version__,
             graph=graph,
             files=manifests.describe(*made),
         )
-        for path in made:
-            os.replace(path, directory / path.name)
-    enter(manifest, found).write(directory)
+        enter(manifest, found).write(Path(scratch))
+        with interrupts.held():  # the manifest must not be that of other files
+            for path in (*made, Path(scratch) / manifests.NAME):
+                os.replace(path, directory / path.name)
     return found
 
 

@@ -51,6 +51,7 @@ class Manifest:
     `graph` is portable. `probe_logits` are its own answers to `probe_texts`; on another CPU they
     differ by rounding only, and by `tolerance` at most. `source` names the checkpoint, its
     architecture and the tools. `equal_lengths` and `declared` are explained at engines.Model.
+    `validation` has the figures of `pack-model --validate`, and what file they were taken on.
     """
 
     labels: tuple[Label, ...]
@@ -67,6 +68,7 @@ class Manifest:
     pairs: Pairs = Pairs.TEXT_PAIR
     declared: bool = True
     prepacked: tuple[Prepacked, ...] = ()
+    validation: Mapping[str, Any] | None = None
     format_version: int = FORMAT_VERSION
 
     def write(self, directory: Path) -> None:

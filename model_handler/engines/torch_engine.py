@@ -94,7 +94,7 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
     messages.set_verbosity_error()  # type: ignore[no-untyped-call]  # what matters is said below
     torch.set_num_threads(limits.threads)
     model, made_up, tokenizer = pretrained.read(directory)
-    labels, problem_type = _task(directory, model.config)
+    labels, problem_type = task_of(directory, model.config)
     pretrained.check(directory, model, made_up, tokenizer)
     backend = tokenizer.backend_tokenizer
     pad_id = _pad_id(model, tokenizer)
@@ -122,7 +122,7 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
     )
 
 
-def _task(directory: Path, config: Any) -> tuple[tuple[outputs.Label, ...], ProblemType]:
+def task_of(directory: Path, config: Any) -> tuple[tuple[outputs.Label, ...], ProblemType]:
     """The labels and the task; where config.json names no task, transformers' own rule counts.
 
     The rule: one output is a value, several are labels of which one is right.

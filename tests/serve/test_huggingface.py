@@ -50,6 +50,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Ask,
         architectures.make("bert", folder, **MODELS[name])
         ours, theirs = client(folder), pipeline("text-classification", str(folder), device="cpu")
         # As BertTokenizer does; a tokenizer without a class of its own names no token types.
+        assert theirs.tokenizer is not None
         theirs.tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
 
         def ask(question: Any) -> Any:

@@ -1,0 +1,139 @@
+"""The command line of pack-model: what --help says, and which options go together."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import metadata
+from pathlib import Path
+
+PACKAGE = "sagemaker-serverless-sentiment"
+EPILOG = """\
+exit codes:
+  0    the folder is written, and the archive if one is asked for
+  1    refused: one line on stderr says why; nothing is left behind
+  2    the command line is wrong
+  129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; nothing is left behind
+
+examples:
+  pack-model my-checkpoint my-model --archive model.tar.gz
+  pack-model my-checkpoint my-model --validate reviews.jsonl --labels --max-f1-drop 0.01
+  pack-model ORG/NAME my-model
+"""
+
+
+def read(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line; exits with 2 and one line when it is wrong."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    _check_usage(parser, options)
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pack-model",
+        description="Turn a Hugging Face sequence-classification checkpoint into a small, fast, "
+        "checked model directory for serving.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "checkpoint",
+        nargs="?",
+        help="folder with config.json and weights, or with a LoRA adapter; where there is no such "
+        "folder, ORG/NAME is downloaded from the Hugging Face Hub",
+    )
+    add("out", type=Path, nargs="?", help="folder to write; must not exist or be empty")
+    add("--archive", type=Path, metavar="model.tar.gz", help="also write this")
+    add(
+        "--prepack-only",
+        type=Path,
+        metavar="DIR",
+        help="add weights in the layout of this machine's CPU to a folder that is packed already",
+    )
+    add(
+        "--portable-only",
+        action="store_true",
+        help="leave those weights out, for 40 %% of the size; the server then packs its own",
+    )
+    add(
+        "--max-length",
+        type=_count,
+        metavar="N",
+        help="cut texts to N tokens; if not given, to as many as the checkpoint says",
+    )
+    add(
+        "--pairs",
+        action="store_true",
+        help='records have two texts that belong together as their "features"',
+    )
+    add(
+        "--tolerance",
+        type=_positive,
+        metavar="X",
+        help="how far a logit of the probe texts may move",
+    )
+    add("--version", action="version", version=f"%(prog)s {metadata.version(PACKAGE)}")
+    proof = parser.add_argument_group("proof on your own texts")
+    add = proof.add_argument
+    add(
+        "--validate",
+        type=Path,
+        metavar="reviews.jsonl",
+        help="compare checkpoint and packed model on these texts: JSON Lines with records as the "
+        'server takes them, such as {"text": "..."}; may be compressed with gzip',
+    )
+    add(
+        "--labels",
+        action="store_true",
+        help='each record also has the right "label": compare macro-F1 and recall, too',
+    )
+    add(
+        "--min-agreement",
+        type=_share,
+        metavar="X",
+        help="refuse the packed model if fewer of the texts, as a share, get the same label "
+        "(of a model with values: if the correlation is lower); %(default)s if not given",
+        default=0.98,
+    )
+    add(
+        "--max-f1-drop",
+        type=_share,
+        metavar="X",
+        help="refuse it if macro-F1 drops by more; needs --labels",
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Exit with 2 where options do not go together."""
+    if (options.prepack_only is None) == (options.out is None):
+        parser.error("name a checkpoint and a folder to write, or --prepack-only and a folder")
+    if options.prepack_only and (options.validate or options.portable_only):
+        parser.error("--prepack-only goes with --archive alone")
+    if options.labels and not options.validate:
+        parser.error("--labels needs --validate")
+    if options.max_f1_drop is not None and not options.labels:
+        parser.error("--max-f1-drop needs --validate and --labels")
