@@ -21,7 +21,17 @@ ARCHITECTURES = (
     # Not asked for as often, each with an attention of its own.
     "big_bird convbert qwen2 roformer"
 ).split()
-FUSED = {"bert", "camembert", "distilbert", "electra", "ernie", "rembert", "roberta", "xlm-roberta"}
+FUSED = {
+    "bert",
+    "big_bird",
+    "camembert",
+    "distilbert",
+    "electra",
+    "ernie",
+    "rembert",
+    "roberta",
+    "xlm-roberta",
+}
 LENGTH = 40  # short of where BigBird changes over to sparse attention
 TEXTS = (
     "never again, it broke on day one and nobody answers",
@@ -69,8 +79,9 @@ def test_an_architecture_answers_like_its_checkpoint_alone_and_in_a_batch(
     expected = np.concatenate([logits(plain, text) for text in TEXTS])
     alone = np.concatenate([logits(packed, text) for text in TEXTS])
     assert np.abs(alone - expected).max() <= 2 * probe.TOLERANCE  # these are other texts
-    assert np.abs(logits(packed, *TEXTS) - alone).max() <= probe.ROUNDING
-    assert not packed.equal_lengths
+    if not packed.equal_lengths:
+        assert np.abs(logits(packed, *TEXTS) - alone).max() <= probe.ROUNDING
+    assert packed.equal_lengths == plain.equal_lengths == (name == "convbert")
     found = operators(made)
     assert found["MatMulIntegerToFloat"] + found["MatMulNBits"] >= 9
     assert (found["MultiHeadAttention"] == 2) == (name in FUSED)
@@ -135,14 +146,13 @@ def test_padding_that_changes_answers_is_found(tmp_path: Path) -> None:
     ("name", "reason"),
     [
         ("fnet", "fft"),
-        ("longformer", "some lengths"),
         ("bart", "texts beside it"),
     ],
 )
 def test_what_cannot_be_packed_is_refused_in_one_line(
     tmp_path: Path, name: str, reason: str
 ) -> None:
-    checkpoint = make(name, tmp_path / name, num_hidden_layers=1)
+    checkpoint = make(name, tmp_path / name)
     with pytest.raises(ModelError, match=r"serve the checkpoint itself") as refusal:
         converted(checkpoint, tmp_path, Options(LENGTH))
     assert reason in str(refusal.value)
