@@ -53,6 +53,8 @@ def export(model: Any, names: Sequence[str], example: Batch, target: Path) -> No
                 # The fusions know the graphs of this exporter, not yet those of dynamo.
                 dynamo=False,
             )
+    except OSError:  # a full disk is no fault of the model
+        raise
     except Exception as error:  # torch raises many types; each means the same to the owner
         reason = " ".join(str(error).split())[:200]
         raise EngineError(
