@@ -7,6 +7,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from model_handler import artifacts, outputs, tokens
 from model_handler.engines import Model
 from model_handler.errors import TooManyError
 from model_handler.limits import Limits
-from model_handler.loading import Loader, State
+from model_handler.loading import Loader, State, open_batched, settle
 from model_handler.tokens import Text
 
 
@@ -53,7 +54,9 @@ class Handler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._loader = Loader(directory, limits or Limits(), open_model, clock)
+        limits = limits or Limits()
+        opened = partial(open_batched, directory, limits, open_model, clock)
+        self._loader = Loader(opened, settle, limits.threads, clock)
         self._end = math.inf
         self.start = self._loader.start
         self.wait = self._loader.wait

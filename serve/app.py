@@ -7,16 +7,20 @@ and, for Batch Transform, https://docs.aws.amazon.com/sagemaker/latest/dg/your-a
 from __future__ import annotations
 
 import threading
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 
-from model_handler import Handler, Scored, State, limits
+from model_handler import Handler, Scored, State, artifacts, limits
 from serve import errors, faults, negotiation, wire
 from serve.admission import Admission
 from serve.records import Outcome, Record
 from serve.settings import LARGEST_PAYLOAD_MB, Settings
 from serve.telemetry import Account, Telemetry
+
+if TYPE_CHECKING:
+    from serve.user_code import UserCode
 
 # The platform waits two seconds for a ping; half of that is left for everything else.
 PING_PATIENCE_SECONDS = 1.0
@@ -30,7 +34,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or Settings.from_environment()
     found = limits.read(settings.cpu_threads, settings.memory_mb)
-    handler = Handler(settings.model_dir, found)
+    opened = partial(artifacts.open_model, runs_code=bool(settings.program))
+    model = Handler(settings.model_dir, found, opened)
+    code = _user_code(settings, found, model) if settings.program else None
+    handler = code or model
     telemetry = Telemetry(settings, handler)
     admission = Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE)
     # JSON is read and written by one thread at a time: several would share the interpreter, and
@@ -69,12 +76,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     @app.post("/invocations")
     def invocations() -> Response:
         account: Account = g.account
-        ask = negotiation.read(request)
+        ask = code or negotiation.read(request)  # code of the owner's negotiates itself
         with admission.enter() as entry:
             with account.stage("read"):
                 data = entry.read(request)
                 account.bytes_in = len(data)
                 app.extensions["arrived"](request.environ.get("gunicorn.socket"))
+            if not isinstance(ask, negotiation.Ask):
+                answer, answer_type = ask.answer(data, request.headers, account)
+                return Response(answer, content_type=answer_type)
             with account.stage("parse"), interpreter:
                 body = wire.read(data, ask.media_type)
             bad = [record for record in body.records if isinstance(record, errors.BadLine)]
@@ -82,7 +92,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             if bad and not ask.report and settings.on_bad_record != "report":
                 raise errors.bad_lines(bad, len(body.records))
             texts = [record.text for record in body.records if isinstance(record, Record)]
-            scored = handler.score(texts, account.began + settings.deadline_seconds, ask.scores)
+            scored = model.score(texts, account.began + settings.deadline_seconds, ask.scores)
             account.scored(scored.usage, scored.predictions)
             with account.stage("write"), interpreter:
                 answer = wire.write(in_order(body, scored), ask.answer_type, body.single)
@@ -108,6 +118,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     elif settings.model_load == "background":
         handler.start()
     return app
+
+
+def _user_code(settings: Settings, found: limits.Limits, model: Handler) -> UserCode:
+    from serve.user_code import UserCode
+
+    return UserCode(settings, found.threads, model)
 
 
 def in_order(body: wire.Body, scored: Scored) -> list[Outcome]:

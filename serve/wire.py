@@ -69,7 +69,7 @@ def write(outcomes: Sequence[Outcome], media_type: str, single: bool) -> bytes:
     """
     if media_type == CSV:
         return csv_lines.write(outcomes)
-    values = list(map(_value, outcomes))
+    values = list(map(value, outcomes))
     if media_type == JSON:
         return json.dumps(values[0] if single else values).encode() + b"\n"
     # The last line is ended as well: Batch Transform glues bodies together as they come.
@@ -151,7 +151,8 @@ def _reason(error: BaseException | None) -> str:
     return f"not valid JSON: {error}"
 
 
-def _value(outcome: Outcome) -> dict[str, Any]:
+def value(outcome: Outcome) -> dict[str, Any]:
+    """Make the JSON object that answers a record."""
     if isinstance(outcome, BadLine):
         return {"error": outcome.reason}
     if isinstance(outcome, Labels):
