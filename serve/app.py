@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None) -> Flask:
                 account.bytes_in = len(data)
                 app.extensions["arrived"](request.environ.get("gunicorn.socket"))
             if not isinstance(ask, negotiation.Ask):
-                answer, answer_type = ask.answer(data, request.headers, account)
+                answer, answer_type = ask.answer(data, dict(request.headers), account)
                 return Response(answer, content_type=answer_type)
             with account.stage("parse"), interpreter:
                 body = wire.read(data, ask.media_type)

@@ -97,7 +97,7 @@ def guarded(what: str, run: Callable[[], Any]) -> Any:
         raise
     except (Exception, SystemExit) as error:
         log.error("%s", what, exc_info=True)
-        raise EntryPointError(f"{what}: {_place(error)}{_reason(error)}") from error
+        raise EntryPointError(f"{what}: {place(error)}{_reason(error)}") from error
 
 
 def _directory(settings: Settings) -> Path:
@@ -190,8 +190,8 @@ def _hook(title: str, name: str, function: Any) -> Hook:
     return Hook(function, count > len(wanted))
 
 
-def _place(error: BaseException) -> str:
-    """The file and line where an exception was raised, of those outside of Python's packages."""
+def place(error: BaseException) -> str:
+    """Name the file and line where an exception was raised, outside of installed packages."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: "
     frames = traceback.extract_tb(error.__traceback__)

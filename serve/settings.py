@@ -32,8 +32,8 @@ class Settings:
     port: int = 8080
     # Where the model lies: /opt/ml/model if there is one, else the bundled model.
     model_dir: Path = field(default_factory=artifacts.default_dir)
-    # Your own code, none when empty: a file of the code directory (inference.py), or the dotted name
-    # of an installed module. The SageMaker SDK sets this and the next one for an entry point:
+    # Your own code, none when empty: a file of the code directory (inference.py), or the dotted
+    # name of an installed module. The SageMaker SDK sets this and the next one for an entry point:
     # https://github.com/aws/sagemaker-python-sdk/blob/master/src/sagemaker/model.py
     program: str = ""
     # Where that file lies: a path, with or without file://. MODEL_DIR/code when empty, and for

@@ -8,54 +8,26 @@ is answered by 504 and holds up those that wait, so it is never more than one.
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from model_handler import Handler, ModelError, Usage
+from model_handler import Handler, ModelError
 from model_handler.errors import DeadlineError
 from model_handler.loading import Loader, State
 from model_handler.outputs import Label
 from serve import default_functions, entry_point, errors, lean, wire
+from serve.calls import Call, OneThread
 from serve.code_arguments import Classifier, Context
 from serve.entry_point import Hook
-from serve.one_thread import OneThread, Work
 from serve.settings import Settings
 from serve.telemetry import Account
 
 log = logging.getLogger(__name__)
 
-# So often who waits looks whether the server is about to stop.
-LOOK_SECONDS = 0.5
 ANY_TYPE = "*/*"
-
-
-@dataclass
-class Call:
-    """One request for the entry point, and the seconds that its stages took."""
-
-    body: bytes
-    content_type: str
-    accept: str
-    context: Context
-    deadline: float
-    entered: float = field(default_factory=time.monotonic)
-    stages: dict[str, float] = field(default_factory=dict)
-    usage: Usage = field(default_factory=Usage)  # of our model, if it was called
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure a stage."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.stages[name] = time.monotonic() - began
 
 
 @dataclass(frozen=True)
@@ -75,8 +47,7 @@ class UserCode:
         self._settings = settings
         self._handler = handler
         self._thread = OneThread()
-        self._end = math.inf
-        opened = partial(self._in_thread, self._open)
+        opened = partial(self._thread.run, self._open)
         self._loader: Loader[Loaded] = Loader(opened, None, threads)
         self.start = self._loader.start
         self.wait = self._loader.wait
@@ -108,7 +79,7 @@ class UserCode:
 
     def finish_by(self, end: float) -> None:
         """Give up what is not answered by then, by the clock: the server is about to stop."""
-        self._end = end
+        self._thread.end = end
         self._handler.finish_by(end)
 
     def answer(
@@ -130,10 +101,8 @@ class UserCode:
         )
         cold = not self._loader.used.is_set()
         try:
-            self._loader.load(min(call.deadline, self._end))
-            found: tuple[bytes, str] = self._wait(
-                self._thread.submit(partial(self._run, call)), call.deadline
-            )
+            self._loader.load(min(call.deadline, self._thread.end))
+            found: tuple[bytes, str] = self._thread.run(partial(self._run, call), call.deadline)
             self._loader.used.set()
             account.by_code = True
             return found
@@ -142,6 +111,7 @@ class UserCode:
         except ValueError as error:
             if self._settings.value_error_status != 400 or not str(error):
                 raise self._fault(error, account) from error
+            log.warning("%s: refused at %sValueError", account.request_id, entry_point.place(error))
             raise errors.BadRequest(str(error)) from error
         except (Exception, SystemExit) as error:
             raise self._fault(error, account) from error
@@ -158,21 +128,6 @@ class UserCode:
         identity = account.request_id
         log.error("internal error %s in your code", identity, exc_info=error)
         return errors.InternalError(f"internal error {identity}; the log says more under this id")
-
-    def _wait(self, future: Future[Any], deadline: float) -> Any:
-        """Wait for a result; raises what the work raises, DeadlineExceeded or Overloaded."""
-        while not future.done():
-            left = min(deadline, self._end) - time.monotonic()
-            if left <= 0:
-                future.cancel()
-                if deadline <= self._end:
-                    raise errors.DeadlineExceeded("the inference code did not finish in time")
-                raise errors.Overloaded("the server is about to stop; try again", 1)
-            wait((future,), min(left, LOOK_SECONDS))
-        return future.result()
-
-    def _in_thread(self, work: Work) -> Any:
-        return self._thread.submit(work).result()
 
     def _open(self) -> Loaded:
         """Import the code and make the model; raises ModelError."""
