@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import queue
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from model_handler import Usage
 from serve.code_arguments import Context
@@ -42,6 +43,26 @@ class Call:
             yield
         finally:
             self.stages[name] = time.monotonic() - began
+
+
+class WholeLines(io.TextIOBase):
+    """Writes text on by whole lines, so that `print`, which writes twice, splits no other line."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._held = threading.local()
+
+    def write(self, text: str) -> int:
+        """Keep the last line until it ends."""
+        whole, end, rest = (getattr(self._held, "text", "") + text).rpartition("\n")
+        self._held.text = rest
+        if end:
+            self._stream.write(whole + end)
+            self._stream.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing to do: lines are not kept once they have ended."""
 
 
 class OneThread:

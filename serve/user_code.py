@@ -8,6 +8,7 @@ is answered by 504 and holds up those that wait, so it is never more than one.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from model_handler.errors import DeadlineError
 from model_handler.loading import Loader, State
 from model_handler.outputs import Label
 from serve import default_functions, entry_point, errors, lean, wire
-from serve.calls import Call, OneThread
+from serve.calls import Call, OneThread, WholeLines
 from serve.code_arguments import Classifier, Context
 from serve.entry_point import Hook
 from serve.settings import Settings
@@ -133,6 +134,7 @@ class UserCode:
         """Import the code and make the model; raises ModelError."""
         began = time.monotonic()
         lean.end()
+        sys.stdout = WholeLines(sys.stdout)
         hooks = entry_point.load(self._settings)
         directory = self._settings.model_dir
         if "model_fn" in hooks:

@@ -226,7 +226,7 @@ def test_a_script_in_the_archive_is_not_run_and_the_log_says_so(
     shutil.copytree(packed, directory)
     plant(directory, "code/inference.py", tmp_path / "trap")
     artifacts.open_model(directory, Limits())
-    assert "code: ignored, since no code from a model directory is run" in caplog.text
+    assert "code: not run; SAGEMAKER_PROGRAM=inference.py runs code/inference.py" in caplog.text
     assert not (tmp_path / "trap").exists()
 
 

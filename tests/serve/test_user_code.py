@@ -36,6 +36,7 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _imports_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)
     before = set(sys.modules)
     yield
@@ -156,7 +157,8 @@ def test_model_fn_alone_is_called_with_the_inputs_and_parameters(serve: Serve) -
     def ask(body: str, kind: str, **headers: str) -> bytes:
         answer = client.post("/invocations", data=body, headers={"Content-Type": kind, **headers})
         assert answer.status_code == 200, answer.data
-        return answer.data
+        found: bytes = answer.data
+        return found
 
     body = '{"inputs": ["a"], "parameters": {"top": 3}}'
     expected = {"inputs": ["a"], "top": 3, "array": [1.5, 2.5]}
@@ -249,6 +251,28 @@ def test_the_server_logs_no_text_of_a_request(
         assert client.post("/invocations", json={"inputs": SECRET}).status_code == 500
     assert "ZeroDivisionError" in caplog.text
     assert SECRET not in caplog.text + capsys.readouterr().out
+
+
+def test_prints_are_whole_lines_of_the_log(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = serve("""
+        import sys, threading
+        def print_in_two():
+            print("one", end=" ")
+            sys.stdout.flush()
+            yield
+            print("line")
+        def predict_fn(data, model):
+            mine = print_in_two()
+            next(mine)
+            other = threading.Thread(target=print, args=("another",))
+            other.start()
+            other.join()
+            next(mine, None)
+    """)
+    assert client.post("/invocations", json=0).data == b"null\n"
+    assert capsys.readouterr().out == "another\none line\n"
 
 
 @pytest.mark.parametrize(
