@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BUNDLED, lines
+from model_handler import Handler
+from tests.conftest import BUNDLED, labelled, lines
 from tests.contract import targets
-from tests.serve.logged import serving
+from tests.serve.logged import Logged, serving
 
 JSON = {"Content-Type": "application/json"}
 # As the SageMaker SDK sets them for an entry point.
@@ -29,6 +30,13 @@ def directory(folder: Path, code: str, model: Path | None = None) -> dict[str, s
     (place / "code").mkdir(parents=True)
     (place / "code" / "inference.py").write_text(textwrap.dedent(code))
     return {"MODEL_DIR": str(place), **ASKED}
+
+
+def wait_until_ready(logged: Logged) -> None:
+    """Wait for the import of torch and transformers, which takes long on a busy machine."""
+    deadline = time.monotonic() + 180
+    while logged.server.request("GET", "/ping").status != 200:
+        assert time.monotonic() < deadline, logged.err.read_text()
 
 
 def test_sentence_embeddings_with_mean_pooling(tmp_path: Path, checkpoint: Path) -> None:
@@ -51,8 +59,9 @@ def test_sentence_embeddings_with_mean_pooling(tmp_path: Path, checkpoint: Path)
             threads = torch.get_num_threads()
             return {"vectors": torch.nn.functional.normalize(mean), "threads": threads}
     """
-    settings = {**directory(tmp_path, code, checkpoint), "CPU_THREADS": "1"}
-    with serving(tmp_path, **settings) as logged:
+    strict = {"CPU_THREADS": "1", "PING_READY": "strict"}
+    with serving(tmp_path, **directory(tmp_path, code, checkpoint), **strict) as logged:
+        wait_until_ready(logged)
         answer, line = logged.ask(json.dumps({"inputs": ["i love it", "not good"]}).encode(), JSON)
         assert answer.status == 200, logged.err.read_text()
         found = json.loads(answer.body)
@@ -61,7 +70,6 @@ def test_sentence_embeddings_with_mean_pooling(tmp_path: Path, checkpoint: Path)
     assert found["threads"] == 1
     assert (line["engine"], line["cold"]) == ("custom", True)
     assert line["infer_ms"] > 0
-    assert line["queue_ms"] > 0
     assert line["InferenceTime"] > 0
 
 
@@ -109,15 +117,14 @@ def test_json_lines_into_a_state_dict(tmp_path: Path, checkpoint: Path) -> None:
     (place / "model.safetensors").unlink()
     body = b'{"features": ["i love it"]}\n{"features": ["not good"]}\n'
     kind = {"Content-Type": "application/jsonlines", "Accept": "application/jsonlines"}
-    with serving(tmp_path, **settings) as logged:
+    with serving(tmp_path, **settings, PING_READY="strict") as logged:
+        wait_until_ready(logged)
         mine = logged.ask(body, kind)[0]
         assert mine.status == 200, logged.err.read_text()
-    with targets.gunicorn({"MODEL_DIR": str(checkpoint)}) as (server, process):
-        server.wait(process)
-        ours = server.request("POST", "/invocations", body, kind)
-    for one, other in zip(lines(mine.body), lines(ours.body), strict=True):
-        assert one["predicted_label"] == other["predicted_label"]
-        assert one["probability"] == pytest.approx(other["probability"], abs=1e-4)
+    ours = labelled(Handler(checkpoint), "i love it", "not good")
+    for one, other in zip(lines(mine.body), ours, strict=True):
+        assert one["predicted_label"] == other.predicted_label
+        assert one["probability"] == pytest.approx(other.probability, abs=1e-4)
 
 
 def test_transform_fn_with_context_around_our_model(tmp_path: Path) -> None:

@@ -241,7 +241,7 @@ def test_code_that_a_checkpoint_brings_along_is_not_run(
     edit_json(directory / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.T", "own.T"]})
     # A kind of model that transformers knows is opened with its own code,
     assert artifacts.open_model(directory, Limits()).labels == (-1, 0, 1)
-    assert "own.py: ignored" in caplog.text
+    assert "own.py: not run" in caplog.text
     # and one that it does not know is refused.
     edit_json(directory / "config.json", model_type="own")
     with pytest.raises(ModelError, match=r"needs Python code of its own \(auto_map\)"):
