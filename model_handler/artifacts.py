@@ -75,14 +75,19 @@ def default_dir() -> Path:
 
 
 def open_model(directory: Path, limits: Limits, options: Options | None = None) -> Model:
-    """Open a model directory with the engine that fits; raises ModelError with the reason."""
+    """Open a model directory with the engine that fits; raises ModelError with the reason.
+
+    Code in it is not run here; unless the caller runs it, a warning says how to ask for that.
+    """
     from model_handler import memory
 
     options = options or Options()
     paths = entries(directory)
     code = [path.name for path in paths if path.suffix == ".py" or path.name == "code"]
-    if code:
-        log.warning("%s: ignored, since no code from a model directory is run", ", ".join(code))
+    if code and not options.runs_code:
+        log.warning(
+            "%s: not run; SAGEMAKER_PROGRAM=inference.py runs code/inference.py", ", ".join(code)
+        )
     if (directory / manifest.NAME).exists():
         from model_handler.engines import onnx_engine
 

@@ -16,7 +16,7 @@ from model_handler import artifacts, outputs, tokens
 from model_handler.engines import Model, Options
 from model_handler.errors import LogitError, TooManyError
 from model_handler.limits import Limits
-from model_handler.loading import Loader, State
+from model_handler.loading import Loader, State, open_batched, settle
 from model_handler.pace import MARGIN
 from model_handler.tokens import Text
 
@@ -68,9 +68,9 @@ class Handler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._loader = Loader(
-            directory, limits or Limits(), options or Options(), open_model, clock
-        )
+        limits = limits or Limits()
+        opened = partial(open_batched, directory, limits, options or Options(), open_model, clock)
+        self._loader = Loader(opened, settle, limits.threads, clock)
         self._end = math.inf
         self.start = self._loader.start
         self.wait = self._loader.wait

@@ -1,4 +1,4 @@
-"""A model directory in, the model behind it out: loaded once, by whoever needs it first."""
+"""Load a model once, for any number of threads: whoever needs it first loads, others join."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from model_handler import artifacts, cpu, tokens
+from model_handler import cpu, tokens
 from model_handler.batching import Batcher
 from model_handler.engines import Model, Options
 from model_handler.errors import LateError, ModelError
 from model_handler.limits import Limits
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # What a load leaves for later waits for the first prediction, but not longer than this.
 SETTLE_AFTER_SECONDS = 1.0
@@ -42,25 +45,60 @@ class Loaded:
     seconds: float
 
 
-class Loader:
-    """Loads one model directory once, for any number of threads."""
+def open_batched(
+    directory: Path,
+    limits: Limits,
+    options: Options,
+    open_model: Callable[[Path, Limits, Options], Model],
+    clock: Callable[[], float] = time.monotonic,
+) -> Loaded:
+    """Open the model in a directory, with a batcher for it; raises ModelError."""
+    began = clock()
+    model = open_model(directory, limits, options)
+    threads = limits.threads
+    budget = tokens.BUDGET * threads
+    padding = 0 if model.equal_lengths else tokens.PADDING
+    batcher = Batcher(model.engine, model.pad_id, budget, threads, padding, clock)
+    batcher.settled = False
+    seconds = clock() - began
+    log.info(
+        "model loaded: %s, %s, texts cut to %d tokens, labels %s, %s, %.2f s",
+        model.name,
+        model.problem_type,
+        model.max_length,
+        ", ".join(map(str, model.labels[:10])) + (", ..." if len(model.labels) > 10 else ""),
+        "rows of equal length run together" if model.equal_lengths else "rows are padded",
+        seconds,
+    )
+    return Loaded(model, batcher, seconds)
+
+
+def settle(loaded: Loaded) -> None:
+    """Do what a load has left for later; raises ModelError."""
+    loaded.model.engine.settle()
+    loaded.batcher.settled = True
+
+
+class Loader(Generic[T]):
+    """Calls `open_once` once, for any number of threads, and `settle`, if given, a little later.
+
+    Both may raise ModelError; `threads` is what numeric libraries are limited to before.
+    """
 
     def __init__(
         self,
-        directory: Path,
-        limits: Limits,
-        options: Options,
-        open_model: Callable[[Path, Limits, Options], Model] = artifacts.open_model,
+        open_once: Callable[[], T],
+        settle: Callable[[T], None] | None,
+        threads: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.state = State.COLD
         self.failure: ModelError | None = None  # why loading failed, once the state is FAILED
-        self.loaded: Loaded | None = None
+        self.loaded: T | None = None
         self.used = threading.Event()  # set once the first prediction is out
-        self._directory = directory
-        self._limits = limits
-        self._options = options
-        self._open_model = open_model
+        self._open_once = open_once
+        self._settle_once = settle
+        self._threads = threads
         self._clock = clock
         self._claim = threading.Lock()  # held for the moment in which one thread takes the load
         self._done = threading.Event()  # set once the state is READY or FAILED
@@ -75,7 +113,7 @@ class Loader:
             self._done.wait(seconds)
         return self.state
 
-    def load(self, deadline: float = math.inf) -> Loaded:
+    def load(self, deadline: float = math.inf) -> T:
         """Load the model or join the load under way.
 
         Raises ModelError once loading failed, and LateError when the deadline passes meanwhile.
@@ -94,38 +132,22 @@ class Loader:
             if self.state is not State.COLD:
                 return
             self.state = State.LOADING
-        cpu.limit_libraries(self._limits.threads)
+        cpu.limit_libraries(self._threads)
         if self._try(self._open):
             self.state = State.READY
+        if self.state is State.READY and self._settle_once is not None:
             # Not a daemon: whoever stops the process at once still gets what settling has to say.
             settle = partial(self._try, self._settle)
             threading.Thread(target=settle, name="settle-model", daemon=False).start()
         self._done.set()
 
     def _open(self) -> None:
-        began = self._clock()
-        model = self._open_model(self._directory, self._limits, self._options)
-        threads = self._limits.threads
-        budget = tokens.BUDGET * threads
-        padding = 0 if model.equal_lengths else tokens.PADDING
-        batcher = Batcher(model.engine, model.pad_id, budget, threads, padding, self._clock)
-        batcher.settled = False
-        self.loaded = Loaded(model, batcher, self._clock() - began)
-        log.info(
-            "model loaded: %s, %s, texts cut to %d tokens, labels %s, %s, %.2f s",
-            model.name,
-            model.problem_type,
-            model.max_length,
-            ", ".join(map(str, model.labels[:10])) + (", ..." if len(model.labels) > 10 else ""),
-            "rows of equal length run together" if model.equal_lengths else "rows are padded",
-            self.loaded.seconds,
-        )
+        self.loaded = self._open_once()
 
     def _settle(self) -> None:
         self.used.wait(SETTLE_AFTER_SECONDS)
-        if self.loaded is not None:
-            self.loaded.model.engine.settle()
-            self.loaded.batcher.settled = True
+        if self.loaded is not None and self._settle_once is not None:
+            self._settle_once(self.loaded)
 
     def _try(self, step: Callable[[], None]) -> bool:
         """Do a part of loading; a failure becomes the loader's state and goes to the log."""

@@ -11,16 +11,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 
 from model_handler import Handler, Options, Pairs, State, limits
 from serve import errors, faults, negotiation, wire
-from serve.admission import Admission
+from serve.admission import Admission, Entry
 from serve.records import Record
 from serve.settings import LARGEST_PAYLOAD_MB, Settings
 from serve.telemetry import Account, Telemetry
+
+if TYPE_CHECKING:
+    from serve.user_code import UserCode
 
 # The platform waits two seconds for a ping; half of that is left for everything else.
 PING_PATIENCE_SECONDS = 1.0
@@ -35,7 +38,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     found = limits.read(settings.cpu_threads, settings.memory_mb)
     pairs = Pairs.FEATURES if settings.text_pairs else Pairs.TEXT_PAIR
-    handler = Handler(settings.model_dir, found, Options(settings.max_length, pairs))
+    options = Options(settings.max_length, pairs, runs_code=bool(settings.program))
+    model = Handler(settings.model_dir, found, options)
+    code = _user_code(settings, found, model) if settings.program else None
+    handler = code or model
     telemetry = Telemetry(settings, handler)
     admission = Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE)
     # JSON is read and written by one thread at a time: several would share the interpreter, and
@@ -75,31 +81,31 @@ def create_app(settings: Settings | None = None) -> Flask:
     @app.post("/invocations")
     def invocations() -> Response:
         account: Account = g.account
-        ask = negotiation.read(request, form)
+        ask = code or negotiation.read(request, form)  # code of the owner's negotiates itself
         with admission.admit(request) as entry:
             data = entry.read(request)
             account.received(len(data), entry.began)
             entry.take_place()
+            if not isinstance(ask, negotiation.Ask):
+                answer, answer_type = ask.answer(data, dict(request.headers), account)
+                return _sent(entry, answer, answer_type)
             deadline = account.began + settings.deadline_seconds
             with account.stage("parse"), _turn(interpreter, deadline):
                 body = form.read(data, ask.media_type)
             if form.needs_model(body):
                 with account.stage("queue"):
-                    body = form.for_model(body, handler, deadline)
+                    body = form.for_model(body, model, deadline)
             bad = [record for record in body.records if isinstance(record, errors.BadLine)]
             account.records, account.bad_records = len(body.records), len(bad)
             if bad and not ask.report and settings.on_bad_record != "report":
                 raise errors.bad_lines(bad, len(body.records))
             texts = [record.text for record in body.records if isinstance(record, Record)]
             threshold = settings.threshold if ask.threshold is None else ask.threshold
-            scored = handler.score(texts, deadline, ask.scores, threshold)
+            scored = model.score(texts, deadline, ask.scores, threshold)
             account.scored(scored.usage, scored.predictions)
             with account.stage("write"), interpreter:
                 answer = form.answer(body, scored, ask.answer_type)
-            response = Response(entry.send(answer), content_type=ask.answer_type)
-            response.content_length = len(answer)
-            response.call_on_close(entry.leave)
-            return response
+            return _sent(entry, answer, ask.answer_type)
 
     @app.before_request
     def begin() -> None:
@@ -121,6 +127,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     elif settings.model_load == "background":
         handler.start()
     return app
+
+
+def _user_code(settings: Settings, found: limits.Limits, model: Handler) -> UserCode:
+    from serve.user_code import UserCode
+
+    return UserCode(settings, found.threads, model)
+
+
+def _sent(entry: Entry, answer: bytes, media_type: str) -> Response:
+    """An answer that counts in admission until it has been sent."""
+    response = Response(entry.send(answer), content_type=media_type)
+    response.content_length = len(answer)
+    response.call_on_close(entry.leave)
+    return response
 
 
 def _format(name: str) -> ModuleType:

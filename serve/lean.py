@@ -122,9 +122,14 @@ def bring(name: str) -> ModuleType:
         if not _closed:
             raise
         log.warning("an import failed while others were put off; now none is", exc_info=True)
-        for deferred in tuple(_closed):
-            _reopen(deferred)
+        end()
         return import_module(name)
+
+
+def end() -> None:
+    """Put off nothing any more: what others have written gets the real modules."""
+    for deferred in tuple(_closed):
+        _reopen(deferred)
 
 
 def opened(name: str) -> ModuleType:

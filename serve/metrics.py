@@ -10,9 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_handler import Handler, Labels, Output, Prediction, Usage
+
+if TYPE_CHECKING:
+    from serve.user_code import UserCode
 
 NAMESPACE = "ServerlessSentiment"
 
@@ -40,7 +43,7 @@ def embed(values: Values, endpoint: str) -> dict[str, Any]:
     }
 
 
-def start(handler: Handler, started: float) -> Values:
+def start(handler: Handler | UserCode, started: float) -> Values:
     """What a process tells once, after its first prediction."""
     return Values(
         {
@@ -54,12 +57,21 @@ def request(records: int, usage: Usage) -> Values:
     """What each scored request tells."""
     return Values(
         {
-            "QueueTime": (1000 * usage.queue, "Milliseconds"),
-            "InferenceTime": (1000 * (usage.tokenise + usage.infer), "Milliseconds"),
+            **call(usage).metrics,
             "RecordsPerRequest": (records, "Count"),
             "TokensPerRecord": (usage.tokens / max(1, usage.different), "Count"),
             "TruncatedRecords": (usage.truncated, "Count"),
             "UnknownRecords": (usage.unknown, "Count"),
+        }
+    )
+
+
+def call(usage: Usage) -> Values:
+    """What each request tells that your own code has answered: it alone knows of records."""
+    return Values(
+        {
+            "QueueTime": (1000 * usage.queue, "Milliseconds"),
+            "InferenceTime": (1000 * (usage.tokenise + usage.infer), "Milliseconds"),
         }
     )
 

@@ -41,6 +41,18 @@ class Settings:
     port: int = 8080
     # Where the model lies: /opt/ml/model if there is one, else the bundled model.
     model_dir: Path = field(default_factory=artifacts.default_dir)
+    # Your own code, none when empty: a file of the code directory (inference.py), or the dotted
+    # name of an installed module. The SageMaker SDK sets this and the next one for an entry point:
+    # https://github.com/aws/sagemaker-python-sdk/blob/master/src/sagemaker/model.py
+    program: str = ""
+    # Where that file lies: a path, with or without file://. MODEL_DIR/code when empty, and for
+    # s3://, since nothing is downloaded.
+    submit_directory: str = ""
+    # The status of a ValueError that your own code raises at a request. 400: what was sent is
+    # wrong, and the client is told the message; 500: a fault like any other.
+    value_error_status: int = 400
+    # What your own code is given as Accept where the client has no wish.
+    default_accept: str = "application/json"
     # When the model is loaded. background: as soon as the worker is up, while pings are answered;
     # lazy: by the first invocation; eager: before the first connection is taken, and a model that
     # cannot be loaded ends the container.
@@ -97,6 +109,10 @@ class Settings:
         return cls(
             port=read.number("SAGEMAKER_BIND_TO_PORT", 1, 65535) or cls.port,
             model_dir=Path(model_dir) if model_dir else artifacts.default_dir(),
+            program=read.text("SAGEMAKER_PROGRAM"),
+            submit_directory=read.text("SAGEMAKER_SUBMIT_DIRECTORY"),
+            value_error_status=int(read.choice("VALUE_ERROR_STATUS", "400", "500")),
+            default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or cls.default_accept,
             model_load=read.choice("MODEL_LOAD", "background", "lazy", "eager"),
             ping_ready=read.choice("PING_READY", "live", "strict"),
             max_length=read.number("MAX_LENGTH", 1, 8192),

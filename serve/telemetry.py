@@ -16,11 +16,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_handler import Handler, Output, Usage
 from serve import metrics, tracing
 from serve.settings import Settings
+
+if TYPE_CHECKING:
+    from serve.user_code import UserCode
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Account:
     bad_records: int = 0
     usage: Usage = field(default_factory=Usage)
     predictions: Sequence[Output] = ()
+    by_code: bool = False  # answered by code of the owner's, which alone knows of predictions
     code: str | None = None  # of the error, if it was one
     stages: dict[str, float] = field(default_factory=dict)
 
@@ -83,7 +87,10 @@ class Telemetry:
     """Writes the lines; nothing at all when the log level is above info."""
 
     def __init__(
-        self, settings: Settings, handler: Handler, window: float = WINDOW_SECONDS
+        self,
+        settings: Settings,
+        handler: Handler | UserCode,
+        window: float = WINDOW_SECONDS,
     ) -> None:
         self._settings = settings
         self._handler = handler
@@ -100,7 +107,7 @@ class Telemetry:
             tracing.record(self._spans, account, status, total)
         if not self._on:
             return
-        if account.predictions and self._first.acquire(blocking=False):
+        if (account.predictions or account.by_code) and self._first.acquire(blocking=False):
             self._metrics_line(metrics.start(self._handler, self._settings.started))
         usage = account.usage
         line: dict[str, Any] = {
@@ -131,6 +138,8 @@ class Telemetry:
                 line |= self._embed(metrics.request(account.records, usage))
                 known = [] if found.values else list(map(str, self._handler.classes))
                 self._window.add(found, known)
+        if account.by_code and self._emf:
+            line |= self._embed(metrics.call(usage))
         _write(line)
 
     def close(self) -> None:

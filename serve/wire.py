@@ -109,7 +109,7 @@ def write(outcomes: Sequence[Outcome], media_type: str, single: bool) -> bytes:
     """
     if media_type == CSV:
         return csv_lines.write(outcomes)
-    return encode(list(map(_value, outcomes)), media_type, single)
+    return encode(list(map(value, outcomes)), media_type, single)
 
 
 def encode(values: Sequence[Any], media_type: str, single: bool) -> bytes:
@@ -208,7 +208,8 @@ def _reason(error: BaseException | None) -> str:
     return f"not valid JSON: {error}"
 
 
-def _value(outcome: Outcome) -> dict[str, Any]:
+def value(outcome: Outcome) -> dict[str, Any]:
+    """Make the JSON object that answers a record."""
     if isinstance(outcome, BadLine):
         return {"error": outcome.reason}
     if isinstance(outcome, Labels):

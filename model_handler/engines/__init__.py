@@ -33,10 +33,12 @@ class Options:
     """What the owner of a plain checkpoint may choose; the manifest of a packed model has both.
 
     `max_length`: tokens that texts are cut to, None for what the checkpoint says.
+    `runs_code`: code in the model directory is run, by whoever opens the model.
     """
 
     max_length: int | None = None
     pairs: Pairs = Pairs.TEXT_PAIR
+    runs_code: bool = False
 
 
 @dataclass(frozen=True)

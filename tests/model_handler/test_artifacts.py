@@ -226,7 +226,7 @@ def test_a_script_in_the_archive_is_not_run_and_the_log_says_so(
     shutil.copytree(packed, directory)
     plant(directory, "code/inference.py", tmp_path / "trap")
     artifacts.open_model(directory, Limits())
-    assert "code: ignored, since no code from a model directory is run" in caplog.text
+    assert "code: not run; SAGEMAKER_PROGRAM=inference.py runs code/inference.py" in caplog.text
     assert not (tmp_path / "trap").exists()
 
 
@@ -241,7 +241,7 @@ def test_code_that_a_checkpoint_brings_along_is_not_run(
     edit_json(directory / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.T", "own.T"]})
     # A kind of model that transformers knows is opened with its own code,
     assert artifacts.open_model(directory, Limits()).labels == (-1, 0, 1)
-    assert "own.py: ignored" in caplog.text
+    assert "own.py: not run" in caplog.text
     # and one that it does not know is refused.
     edit_json(directory / "config.json", model_type="own")
     with pytest.raises(ModelError, match=r"needs Python code of its own \(auto_map\)"):
