@@ -134,8 +134,8 @@ def watch(url: str) -> requests.Response:
 
 
 def _line(lines: Sequence[str]) -> str:
-    """The line of the log about the fault: an error, or else a warning about what is ignored."""
-    for pattern in (r"ERROR model_handler\.", r"WARNING model_handler\..*ignored"):
+    """Find the line of the log about the fault: an error, or else a warning about code."""
+    for pattern in (r"ERROR model_handler\.", r"WARNING model_handler\..*not run"):
         for line in lines:
             if re.match(pattern, line):
                 return line

@@ -21,7 +21,7 @@ def test_a_fault_is_tried_on_a_real_server(what: str, tmp_path: Path) -> None:
         assert found.log.endswith(": model load failed: ...")
     else:
         assert (found.ping, found.invocations, found.eager) == (200, (200,), "serves")
-        assert "code: ignored" in found.log
+        assert "code: not run; SAGEMAKER_PROGRAM=inference.py runs" in found.log
     assert faults.page([found]).endswith(f" | not run | {found.eager} |\n")
 
 
