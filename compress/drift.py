@@ -27,6 +27,10 @@ TOKENS = 16
 RUNS = 20
 
 
+# Weights that are named; of a large model dozens may be wider.
+NAMED = 8
+
+
 @dataclass(frozen=True)
 class Wide:
     """Weights that are not int8: their form by name, and where in the model they are used."""
@@ -37,9 +41,12 @@ class Wide:
     of: int
 
     def __str__(self) -> str:
-        """Give the form, how many of all have it, and the places."""
-        return f"{self.form} instead of int8 in {len(self.places)} of {self.of} weights: " + (
-            ", ".join(self.places)
+        """Give the form, how many of all have it, and the first of the places."""
+        named = ", ".join(self.places[:NAMED])
+        others = len(self.places) - NAMED
+        more = f" and {others} others" if others > 0 else ""
+        return (
+            f"{self.form} instead of int8 in {len(self.places)} of {self.of} weights: {named}{more}"
         )
 
 
