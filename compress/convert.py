@@ -151,12 +151,22 @@ def _runner(path: Path) -> probe.Run:
 
 
 def _quantise(found: Checkpoint, source: Path, made: Path, forms: Mapping[str, Form]) -> Quantised:
-    """Put the quantised graph in its place, and measure it."""
+    """Put the quantised graph in its place, and measure it.
+
+    Raises EngineError if onnxruntime cannot run it.
+    """
+    from onnxruntime.capi import onnxruntime_pybind11_state as refusals
+
     from model_handler.engines import onnx_engine
 
     quantised = source.with_name("quantised.onnx")
     quantise.quantise(source, quantised, forms)
-    files = graph.save(quantised, made / GRAPH)
+    try:
+        files = graph.save(quantised, made / GRAPH)
+    except (refusals.InvalidGraph, refusals.NotImplemented) as error:
+        raise EngineError(
+            f"{found.architecture} cannot be packed, onnxruntime cannot run its graph: {REMEDY}"
+        ) from error
     quantised.with_suffix(".bin").unlink()
     session = onnx_engine.open_session(made / GRAPH, limits.Limits(cpu.threads()))
     logits = probe.answers(partial(onnx_engine.run, session), found.texts.batches)
