@@ -137,8 +137,6 @@ class Handler:
         a score of `threshold` or more. Raises ModelError; a DeadlineError: TooManyError with the
         number of texts that fit; and LogitError when a logit is no finite number.
         """
-        import numpy as np
-
         cold, began = not self._loader.used.is_set(), self._clock()
         loaded = self._loader.load(min(deadline, self._end))
         if not texts:
@@ -158,6 +156,9 @@ class Handler:
         except TooManyError as error:
             fitting = bisect_right(list(accumulate(map(len, rows))), error.tokens)
             raise TooManyError(error.tokens, texts.index(once[fitting])) from None
+        # Not before the load, which imports it too: no two threads can import numpy at one time.
+        import numpy as np
+
         if not np.isfinite(run.logits).all():
             raise LogitError("the model computed something that is no number")
         read = outputs.read(run.logits, model.labels, model.problem_type, scores, threshold)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -280,3 +282,14 @@ def test_a_server_that_stops_gives_up_what_it_cannot_finish() -> None:
     handler.finish_by(time.monotonic())
     with pytest.raises(BusyError, match="stops"):
         handler.predict(["fine"])
+
+
+def test_a_request_imports_nothing_that_a_load_imports_at_the_same_time() -> None:
+    """Of two threads that import numpy at once, one gets half of it, and fails."""
+    code = (
+        "import sys, pathlib, model_handler as m\n"
+        "def opening(*_): sys.exit(print('numpy' in sys.modules))\n"
+        "m.Handler(pathlib.Path(), open_model=opening).predict(['fine'])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "False\n"
