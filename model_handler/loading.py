@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # What a load leaves for later waits for the first prediction, but not longer than this.
 SETTLE_AFTER_SECONDS = 1.0
+# So long the first answer has the CPU for itself, to be written and sent.
+ANSWER_SECONDS = 0.02
 
 
 class State(Enum):
@@ -145,7 +147,8 @@ class Loader(Generic[T]):
         self.loaded = self._open_once()
 
     def _settle(self) -> None:
-        self.used.wait(SETTLE_AFTER_SECONDS)
+        if self.used.wait(SETTLE_AFTER_SECONDS):
+            time.sleep(ANSWER_SECONDS)
         if self.loaded is not None and self._settle_once is not None:
             self._settle_once(self.loaded)
 
