@@ -36,7 +36,6 @@ class Checkpoint:
     max_length: int
     pad_id: int
     pairs: Pairs
-    equal_lengths: bool
     tokenizer: Tokenizer
     texts: Reference
     lengths: Reference
@@ -79,7 +78,6 @@ def export_from(
         max_length=found.max_length,
         pad_id=found.pad_id,
         pairs=found.pairs,
-        equal_lengths=found.equal_lengths,
         tokenizer=found.tokenizer,
         texts=references[0],
         lengths=references[1],
