@@ -40,7 +40,7 @@ mutants: .venv/dev
 # Side by side with a plain container; takes half an hour and wants a quiet machine. DATA=DIR: a
 # folder with validation.jsonl.gz, whose reviews are sent; else they are invented.
 bench: .venv/dev
-	.venv/bin/python -m benchmarks.bench $(if $(DATA),--data $(DATA))
+	.venv/bin/python -m benchmarks compare $(if $(DATA),--data $(DATA))
 
 # Where the tests of deploy/ find both SageMaker SDKs, which exclude each other, and the AWS CLI:
 # 1 GB. With uv, for pip tries releases of what they need for many minutes.

@@ -1,1 +1,1 @@
-"""Where the figures of the README come from: a module for each, run with `python -m`."""
+"""Measure this project: every published figure comes from a command in here."""

@@ -1,6 +1,6 @@
 """Validation reviews and a model in, macro F1 and the figures of each class out.
 
-python -m benchmarks.quality --data DIR
+python -m benchmarks quality --data DIR
 """
 
 from __future__ import annotations
@@ -31,7 +31,3 @@ def main() -> None:
         found = handler.predict(texts)
         predicted += [int(one.predicted_label) for one in found if isinstance(one, Prediction)]
     print(json.dumps(metrics.report([review.label for review in reviews], predicted), indent=1))
-
-
-if __name__ == "__main__":
-    main()

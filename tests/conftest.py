@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from benchmarks import architectures
+from benchmarks.models import architectures
 from model_handler import Handler, Prediction, artifacts
 
 # A busy machine is slow, which is no fault of a test.

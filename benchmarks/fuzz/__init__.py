@@ -1,1 +1,1 @@
-"""Odd bodies in, what a server made of them out: python -m benchmarks.fuzz."""
+"""Send odd bodies to a server, and check each answer."""

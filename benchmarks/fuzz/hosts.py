@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import containers, server
-from benchmarks.client import body
 from benchmarks.fuzz.cases import SECRET
-from benchmarks.server import ROOT
+from benchmarks.harness import containers, servers
+from benchmarks.harness.client import body
+from benchmarks.harness.servers import ROOT
 
 MODEL = ROOT / "models" / "clothing-sentiment"
 MEMORY = 1024
@@ -96,7 +96,7 @@ class InContainer:
 class AsProcess:
     """A server on this machine."""
 
-    server: server.Server
+    server: servers.Server
     path: Path
 
     @property
@@ -127,10 +127,10 @@ def process() -> Iterator[AsProcess]:
     """A server of this source."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log"
-        launch = server.ours(MODEL, LOG_LEVEL="info")
+        launch = servers.ours(MODEL, LOG_LEVEL="info")
         with (
             path.open("wb") as log,
-            server.running(launch, os.sched_getaffinity(0), log, log) as running,
+            servers.running(launch, os.sched_getaffinity(0), log, log) as running,
         ):
             running.wait(body("good"))
             yield AsProcess(running, path)

@@ -15,8 +15,10 @@ from typing import ClassVar
 
 import pytest
 
-from benchmarks import bench, cost, load, page, results, rows, server, stages, texts
-from benchmarks.client import AnswerError, Client, body
+from benchmarks.coldstart import stages
+from benchmarks.compare import command, comparisons, cost, load, results_page
+from benchmarks.harness import results, servers, texts
+from benchmarks.harness.client import AnswerError, Client, body
 from tests.conftest import BLOG, BUNDLED, ROOT, lines
 
 
@@ -24,8 +26,8 @@ from tests.conftest import BLOG, BUNDLED, ROOT, lines
 def made_up() -> results.Results:
     """Every figure of every row: 1, 2 and 3, and ten times as much for what it is compared with."""
     facts = {"CPU": "made-up CPU", "CPU flags": "avx512_vnni no"}
-    found = results.Results("python -m benchmarks.bench", facts, missing={"x": "why"})
-    for row in rows.ROWS:
+    found = results.Results("python -m benchmarks compare", facts, missing={"x": "why"})
+    for row in comparisons.ROWS:
         found.values.setdefault(row.what, {})[row.who] = [1.0, 3.0, 2.0]
         if row.other:
             found.values[row.what][row.other] = [10.0, 30.0, 20.0]
@@ -37,8 +39,8 @@ def test_page_and_picture_are_made_from_results_json_alone(
 ) -> None:
     made_up.write(tmp_path / "results.json")
     monkeypatch.setattr(sys, "argv", ["bench", "--redraw", "--out", str(tmp_path)])
-    bench.main()
-    assert (tmp_path / "RESULTS.md").read_text() == page.page(made_up)
+    command.main()
+    assert (tmp_path / "RESULTS.md").read_text() == results_page.page(made_up)
     picture = (tmp_path / "results.svg").read_text()
     for title in ("cold start, s", "one short text, ms", "reviews a second", "peak memory", "USD"):
         assert title in picture
@@ -53,31 +55,31 @@ def test_page_and_picture_are_made_from_results_json_alone(
 
 
 def test_the_page_has_every_row_with_its_ratio_and_its_targets(made_up: results.Results) -> None:
-    table = [line for line in page.page(made_up).splitlines() if line.startswith("| ")]
-    for row in rows.ROWS:
+    table = [line for line in results_page.page(made_up).splitlines() if line.startswith("| ")]
+    for row in comparisons.ROWS:
         wanted = [f"| {row.title} |", f"2.{'0' * row.digits}".rstrip("."), row.unit]
-        wanted += [rows.WHO[row.who]] if row.who != "ours" else []
-        wanted += [rows.WHO[row.other], "| 1/10.00 |"] if row.other else []
+        wanted += [comparisons.WHO[row.who]] if row.who != "ours" else []
+        wanted += [comparisons.WHO[row.other], "| 1/10.00 |"] if row.other else []
         wanted += [goal.words for goal in row.goals]
         assert any(all(words in line for words in wanted) for line in table), row.title
 
 
 def test_what_was_not_measured_is_said_so() -> None:
-    text = page.page(results.Results("", {}, missing={"cost": "no Docker engine answers"}))
+    text = results_page.page(results.Results("", {}, missing={"cost": "no Docker engine answers"}))
     assert "- cost: no Docker engine answers" in text
     assert "| yes |" not in text
 
 
 def test_a_goal_is_met_or_not() -> None:
-    assert rows.part(4.5).met(10, 45)
-    assert not rows.part(4.5).met(10.1, 45)
-    assert rows.faster(3).met(30, 10)
-    assert not rows.faster(3).met(29, 10)
-    assert rows.over(1.5, "ms").met(6.5, 5)
-    assert not rows.over(1.5, "ms").met(6.6, 5)
-    assert rows.at_most(0.4, "s").met(0.4, 0)
-    assert not rows.times(1.6).met(1.7, 1)
-    assert not rows.BELOW.met(1, 1)
+    assert comparisons.part(4.5).met(10, 45)
+    assert not comparisons.part(4.5).met(10.1, 45)
+    assert comparisons.faster(3).met(30, 10)
+    assert not comparisons.faster(3).met(29, 10)
+    assert comparisons.over(1.5, "ms").met(6.5, 5)
+    assert not comparisons.over(1.5, "ms").met(6.6, 5)
+    assert comparisons.at_most(0.4, "s").met(0.4, 0)
+    assert not comparisons.times(1.6).met(1.7, 1)
+    assert not comparisons.BELOW.met(1, 1)
 
 
 def test_a_million_requests_are_billed_by_the_millisecond() -> None:
@@ -99,7 +101,7 @@ def test_the_plain_app_keeps_the_contract(
     checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODEL_DIR", str(checkpoint))
-    spec = importlib.util.spec_from_file_location("plain_app", server.PLAIN / "app.py")
+    spec = importlib.util.spec_from_file_location("plain_app", servers.PLAIN / "app.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -114,7 +116,7 @@ def test_the_plain_app_keeps_the_contract(
 
 
 def test_a_breakdown_names_each_stage_of_a_real_start() -> None:
-    command = [sys.executable, "benchmarks/coldstart.py", "--breakdown", "--runs", "1"]
+    command = [sys.executable, "-m", "benchmarks", "coldstart", "--breakdown", "--runs", "1"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     # A stage that is not seen has lost its function: name the new one in tracer.py.
     assert "not seen" not in found
@@ -124,11 +126,11 @@ def test_a_breakdown_names_each_stage_of_a_real_start() -> None:
 
 
 def test_a_server_is_stopped_and_leaves_nobody_behind() -> None:
-    with server.running(server.ours(BUNDLED), {0}) as running:
+    with servers.running(servers.ours(BUNDLED), {0}) as running:
         (answer,) = running.wait(body(texts.FIRST))
         assert answer["predicted_label"] == 1
         assert running.peak_rss() > running.pss() > 10
-        processes = server.tree(running.process.pid)
+        processes = servers.tree(running.process.pid)
     assert len(processes) > 1
     assert not any(Path(f"/proc/{process}").exists() for process in processes)
 
@@ -181,7 +183,7 @@ def test_a_load_with_a_bad_answer_is_no_figure(port: int) -> None:
 
 def test_who_waits_for_a_server_that_has_ended_is_told() -> None:
     with pytest.raises(AnswerError, match="has ended"):
-        Client(server.free_port()).wait(body("x"), lambda: False)
+        Client(servers.free_port()).wait(body("x"), lambda: False)
 
 
 def test_a_percentile_is_the_nearest_rank() -> None:

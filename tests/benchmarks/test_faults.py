@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import faults, faulty
+from benchmarks.model_faults import command, spoiled_models
 
 
 @pytest.mark.parametrize("what", ["weights that are a link to /etc/passwd", "a script beside the"])
 def test_a_fault_is_tried_on_a_real_server(what: str, tmp_path: Path) -> None:
-    (fault,) = [fault for fault in faulty.FAULTS if fault.what.startswith(what)]
-    found = faults.run(fault, tmp_path)  # a packed one needs no checkpoint
+    (fault,) = [fault for fault in spoiled_models.FAULTS if fault.what.startswith(what)]
+    found = command.run(fault, tmp_path)  # a packed one needs no checkpoint
     assert not found.code_ran
     if "link" in what:
         assert (found.ping, found.invocations, found.eager) == (503, (503,), "exit 3")
@@ -22,11 +22,11 @@ def test_a_fault_is_tried_on_a_real_server(what: str, tmp_path: Path) -> None:
     else:
         assert (found.ping, found.invocations, found.eager) == (200, (200,), "serves")
         assert "code: not run; SAGEMAKER_PROGRAM=inference.py runs" in found.log
-    assert faults.page([found]).endswith(f" | not run | {found.eager} |\n")
+    assert command.page([found]).endswith(f" | not run | {found.eager} |\n")
 
 
 def test_the_page_that_is_kept_has_every_fault_and_no_code_that_ran() -> None:
-    rows = faults.PAGE.read_text().splitlines()[-len(faulty.FAULTS) :]
-    for fault, row in zip(faulty.FAULTS, rows, strict=True):
+    rows = command.PAGE.read_text().splitlines()[-len(spoiled_models.FAULTS) :]
+    for fault, row in zip(spoiled_models.FAULTS, rows, strict=True):
         assert fault.what in row
         assert " | not run | " in row

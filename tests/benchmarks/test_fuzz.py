@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fuzz import hosts, tally
-from benchmarks.fuzz.__main__ import complaints, run
 from benchmarks.fuzz.bodies import KINDS
 from benchmarks.fuzz.cases import SECRET, Case, case
+from benchmarks.fuzz.command import complaints, run
 from benchmarks.fuzz.verdict import Answer, expected, faults
 from tests.conftest import ROOT
 
@@ -46,7 +46,7 @@ def bad(*numbers: int) -> list[dict[str, object]]:
 
 def test_a_few_hundred_bodies_are_answered_as_they_should_be(tmp_path: Path) -> None:
     page, saved = tmp_path / "FUZZ.md", tmp_path / "saved"
-    command = [sys.executable, "-m", "benchmarks.fuzz", "--process", "--bodies", "400"]
+    command = [sys.executable, "-m", "benchmarks", "fuzz", "--process", "--bodies", "400"]
     command += ["--seed", "3", "--page", str(page), "--save", str(saved)]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
@@ -57,7 +57,17 @@ def test_a_few_hundred_bodies_are_answered_as_they_should_be(tmp_path: Path) -> 
 
 
 def test_one_body_is_sent_again_on_request() -> None:
-    command = [sys.executable, "-m", "benchmarks.fuzz", "--process", "--only", "11", "--seed", "3"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "fuzz",
+        "--process",
+        "--only",
+        "11",
+        "--seed",
+        "3",
+    ]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert str(case(3, 11).body[:20]).removesuffix("'") in found.stdout
     assert "status " in found.stdout

@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import models
+from benchmarks.models import command
 
 # Padded; not padded; "</s>" pools; no limit of length; refused.
 CHECKED = ("modernbert", "gpt2", "bart", "fnet", "xlnet", "funnel")
 
 
 def test_the_page_has_each_architecture_and_tells_the_truth_about_some() -> None:
-    assert models.differences(CHECKED) == []
+    assert command.differences(CHECKED) == []
 
 
 def test_the_command_tells_what_the_page_has_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = models.PAGE.read_text().replace("| `gpt2` | yes | none |", "| `gpt2` | yes | yes |")
+    page = command.PAGE.read_text().replace("| `gpt2` | yes | none |", "| `gpt2` | yes | yes |")
     target = tmp_path / "models.md"
     target.write_text(page)
-    monkeypatch.setattr(models, "PAGE", target)
+    monkeypatch.setattr(command, "PAGE", target)
     with pytest.raises(SystemExit, match=r"wrong about gpt2: .* none "):
-        models.main(["--check", "gpt2"])
+        command.main(["--check", "gpt2"])

@@ -7,24 +7,24 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import desk, plane, plane_faults, plane_page
-from benchmarks.plane_page import Burst, Faults, Found, Overhead
+from benchmarks.rehearsal import command, environments, injected_faults, rehearse_page
+from benchmarks.rehearsal.rehearse_page import Burst, Faults, Found, Overhead
 from rehearse.model import Serverless
 from tests.conftest import BUNDLED
 
 
 @pytest.fixture
-def place() -> Iterator[desk.Desk]:
-    made = desk.of("process", "any", BUNDLED)
+def place() -> Iterator[environments.Desk]:
+    made = environments.of("process", "any", BUNDLED)
     yield made
     assert not made.alive()
     made.close()
 
 
 def test_no_call_is_without_an_answer_while_environments_are_killed_and_hang(
-    place: desk.Desk,
+    place: environments.Desk,
 ) -> None:
-    found = plane_faults.run(place, Serverless(1024, 2), 300, 60)
+    found = injected_faults.run(place, Serverless(1024, 2), 300, 60)
     assert found.unanswered == 0
     assert sum(found.outcomes.values()) == 300
     assert set(found.injected) == {"killed", "hung"}
@@ -32,19 +32,19 @@ def test_no_call_is_without_an_answer_while_environments_are_killed_and_hang(
     assert found.started > 1
 
 
-def test_what_exceeds_max_concurrency_is_counted(place: desk.Desk) -> None:
-    assert plane.throttling(place, plane.CONCURRENCY + 3) == 3
+def test_what_exceeds_max_concurrency_is_counted(place: environments.Desk) -> None:
+    assert command.throttling(place, command.CONCURRENCY + 3) == 3
 
 
-def test_times_come_in_pairs(place: desk.Desk) -> None:
-    found = plane.overhead(place, 20)
+def test_times_come_in_pairs(place: environments.Desk) -> None:
+    found = command.overhead(place, 20)
     assert found.pairs == 20
     assert found.past > 0
     assert found.more <= found.more_p95
 
 
 def test_the_ways_through_a_rehearsal_are_compared() -> None:
-    for found in plane.whole("process", "any", 20):
+    for found in command.whole("process", "any", 20):
         assert found.pairs == 20
         assert 0 < found.past < found.through
 
@@ -62,8 +62,8 @@ def test_the_page_says_what_was_found() -> None:
         faults,
         0,
     )
-    page = plane_page.page("python -m benchmarks.plane", {"CPU": "some"}, [found])
-    assert "    python -m benchmarks.plane\n" in page
+    page = rehearse_page.page("python -m benchmarks rehearsal", {"CPU": "some"}, [found])
+    assert "    python -m benchmarks rehearsal\n" in page
     ways = [line for line in page.splitlines() if " | 2.00 ms | " in line]
     assert [re.findall(r"[\d.]+ ms", each)[2] for each in ways] == ["0.50 ms", "1.50 ms", "3.50 ms"]
     assert "| 8 | 4 | 4 |" in page

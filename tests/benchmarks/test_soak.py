@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import memory, phases, questions, results, server, soak, stop, texts
-from benchmarks.client import body
-from benchmarks.questions import INFERENCE_ID, Known, Question, Questions, fault
-from benchmarks.traffic import Tally, Traffic, back_to_back, clock, evenly
+from benchmarks.harness import results, servers, texts
+from benchmarks.harness.client import body
+from benchmarks.soak import command, known_answers, memory, phases, stop
+from benchmarks.soak.known_answers import INFERENCE_ID, Known, Question, Questions, fault
+from benchmarks.soak.traffic import Tally, Traffic, back_to_back, clock, evenly
 from tests.conftest import BUNDLED
 
 POOL = {"a": Known(1, 0.9), "b": Known(0, 0.9), "c": Known(1, 0.5)}
@@ -29,11 +30,11 @@ def answer(*known: Known) -> bytes:
 def test_a_short_soak_loses_nothing_and_writes_page_and_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(questions, "CANDIDATES", 60)
+    monkeypatch.setattr(known_answers, "CANDIDATES", 60)
     monkeypatch.setattr(stop, "WORK_SECONDS", 2.0)
     arguments = ["--minutes", "0.07", "--connections", "1", "4", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["soak", *arguments])
-    soak.main()
+    command.main()
     found = results.read(tmp_path / "soak.json")
     for who in ("warm-up", "1", "4", "saturation", "all"):
         (asked,), (right,) = found.of("asked", who), found.of("right", who)
@@ -55,7 +56,7 @@ def test_a_short_soak_loses_nothing_and_writes_page_and_picture(
     for words in ("percentile", "RSS, MB", "connections", "in 10,000 requests"):
         assert words in picture
     monkeypatch.setattr(sys, "argv", ["soak", "--redraw", "--out", str(tmp_path)])
-    soak.main()
+    command.main()
     assert (tmp_path / "SOAK.md").read_text() == page
     assert (tmp_path / "soak.svg").read_text() == picture
 
@@ -92,7 +93,7 @@ def test_a_line_that_is_no_prediction_is_wrong(line: bytes) -> None:
 
 def test_texts_with_the_same_answer_are_not_asked() -> None:
     scored = [("a", Known(1, 0.5)), ("b", Known(1, 0.501)), ("c", Known(0, 0.5))]
-    assert [*questions.apart(scored)] == ["a", "c"]
+    assert [*known_answers.apart(scored)] == ["a", "c"]
 
 
 def test_the_slope_is_of_ten_thousand_requests() -> None:
@@ -104,7 +105,7 @@ def test_the_slope_is_of_ten_thousand_requests() -> None:
 
 
 def test_the_refused_come_back_and_a_late_question_is_counted_late() -> None:
-    with server.running(server.ours(BUNDLED, MAX_IN_FLIGHT="1"), {0}) as running:
+    with servers.running(servers.ours(BUNDLED, MAX_IN_FLIGHT="1"), {0}) as running:
         running.wait(body(texts.FIRST))
         known = {
             text: Known(found["predicted_label"], found["probability"])
@@ -121,7 +122,7 @@ def test_the_refused_come_back_and_a_late_question_is_counted_late() -> None:
 
 
 def test_questions_are_lost_where_nobody_answers() -> None:
-    traffic = Traffic(server.free_port(), Questions(POOL), phases.LINES)
+    traffic = Traffic(servers.free_port(), Questions(POOL), phases.LINES)
     asyncio.run(traffic.run(3, evenly(1000, 0.003)))
     assert (traffic.tally.asked, traffic.tally.lost, traffic.tally.right) == (3, 3, 0)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.architectures import make
+from benchmarks.models.architectures import make
 from compress import probe
 from compress.convert import Options, convert
 from model_handler import Limits, ModelError, artifacts, manifest, tokens

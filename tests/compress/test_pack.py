@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import architectures
-from benchmarks.architectures import make
+from benchmarks.models import architectures
+from benchmarks.models.architectures import make
 from compress import archive, probe
 from compress.pack import main, pack
 from model_handler import Limits, artifacts, cpu

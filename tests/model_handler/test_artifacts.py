@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from benchmarks import architectures
+from benchmarks.models import architectures
 from model_handler import Limits, ModelError, artifacts, limits, tokens
 from model_handler.tokens import Row
 

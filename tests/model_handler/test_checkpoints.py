@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import architectures
+from benchmarks.models import architectures
 from model_handler import (
     Handler,
     Labels,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from benchmarks import architectures
+from benchmarks.models import architectures
 from serve import create_app
 from serve.negotiation import ATTRIBUTES
 from serve.settings import Settings

@@ -1,0 +1,1 @@
+"""Time runs of the engine by the number of tokens in them."""

@@ -1,0 +1,1 @@
+"""Show where the time of a cold start goes."""

@@ -1,0 +1,1 @@
+"""Compare this container with a plain one: speed, memory and cost."""

@@ -1,0 +1,58 @@
+"""A port, bodies, clients and seconds in; the answers of all clients, counted and timed, out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+from benchmarks.harness.client import Client
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a server did under load."""
+
+    latencies: list[float]  # seconds, one for each request
+    seconds: float  # from the first request to the last answer
+
+    @property
+    def rate(self) -> float:
+        """Answers in a second."""
+        return len(self.latencies) / self.seconds
+
+
+def run(port: int, bodies: Sequence[bytes], clients: int, seconds: float) -> Load:
+    """Clients that each send one body after the other, in turn, over a connection of their own.
+
+    What is under way when the time is up is waited for and counts, and so does the time it takes.
+    Raises what the first client to fail raised.
+    """
+    turn = itertools.cycle(bodies)
+    lock = threading.Lock()
+    start = time.perf_counter()
+
+    def ask() -> list[float]:
+        found = []
+        with closing(Client(port)) as client:
+            while time.perf_counter() - start < seconds:
+                with lock:
+                    body = next(turn)
+                found.append(client.seconds(body))
+        return found
+
+    with ThreadPoolExecutor(clients) as pool:
+        futures = [pool.submit(ask) for _ in range(clients)]
+        found = [latency for future in futures for latency in future.result()]
+    return Load(found, time.perf_counter() - start)
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """The value that `part` of all values do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[math.ceil(part * len(ordered)) - 1]

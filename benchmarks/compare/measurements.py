@@ -1,0 +1,134 @@
+"""A subject and a CPU in, the figures of one start of its server out, by name."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.compare import load
+from benchmarks.harness import servers, texts
+from benchmarks.harness.client import body
+from benchmarks.harness.subjects import Subject
+
+# All workers of a server are up by then; their answers do not count.
+WARM_UP_SECONDS = 3.0
+# From the first answer until nothing is left to load in the background.
+SETTLED_SECONDS = 2.0
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+
+
+def warm(
+    subject: Subject, cpu: int, requests: int, reviews: Sequence[str], large: bytes
+) -> dict[str, float]:
+    """A cold start with files in the page cache, then what the warm server does and takes."""
+    with servers.running(subject.launch, {cpu}) as running:
+        answers = running.wait(body(texts.FIRST))
+        found = {"cold": time.perf_counter() - running.started}
+        subject.check(answers)
+        found["rss_loaded"] = running.peak_rss()
+        time.sleep(SETTLED_SECONDS)
+        single, many = body(subject.short), body(*reviews)
+        times = [running.client.seconds(single) * 1e3 for _ in range(requests)]
+        found["p50"], found["p99"] = statistics.median(times), load.percentile(times, 0.99)
+        found["reviews"] = len(reviews) / running.client.seconds(many)
+        found["rss"] = running.peak_rss()
+        if large:
+            running.client.post(large)
+            found["rss_large"] = running.peak_rss()
+        found["pss"] = running.pss()
+    return found
+
+
+def fill(subject: Subject, cpu: int) -> dict[str, float]:
+    """A start that fills the page cache; it counts for nothing."""
+    with servers.running(subject.launch, {cpu}) as running:
+        subject.check(running.wait(body(texts.FIRST)))
+    return {}
+
+
+def undroppable() -> str:
+    """Why the page cache cannot be dropped here; empty if it can."""
+    try:
+        os.sync()
+        DROP_CACHES.write_text("3")
+    except OSError as error:
+        return f"{DROP_CACHES} cannot be written ({error.strerror}); it takes root"
+    return ""
+
+
+def from_disk(subject: Subject, cpu: int) -> dict[str, float]:
+    """A cold start with nothing in the page cache, and what it reads; needs root."""
+    os.sync()
+    DROP_CACHES.write_text("3")  # https://docs.kernel.org/admin-guide/sysctl/vm.html
+    with servers.running(subject.launch, {cpu}) as running:
+        answers = running.wait(body(texts.FIRST))
+        seconds = time.perf_counter() - running.started
+        subject.check(answers)
+        return {"cold_disk": seconds, "disk": running.io("read_bytes") / 1e6}
+
+
+def under_load(
+    launch: servers.Launch, subject: Subject, reviews: Sequence[str], clients: int, seconds: float
+) -> dict[str, float]:
+    """Clients that send single reviews; server and clients share two CPUs."""
+    bodies = [body(text) for text in reviews]
+    two = set(sorted(os.sched_getaffinity(0))[:2])
+    with servers.pinned(two), servers.running(launch, two) as running:
+        subject.check(running.wait(body(texts.FIRST)))
+        load.run(running.port, bodies, clients, min(WARM_UP_SECONDS, seconds))
+        found = load.run(running.port, bodies, clients, seconds)
+    return {
+        "load": found.rate,
+        "load_p50": load.percentile(found.latencies, 0.5) * 1e3,
+        "load_p99": load.percentile(found.latencies, 0.99) * 1e3,
+    }
+
+
+def floor(subject: Subject, cpu: int) -> dict[str, float]:
+    """Seconds from exec of a bare script to its printed logits."""
+    command = [sys.executable, str(servers.ROOT / "benchmarks" / "compare" / "bare_script.py")]
+    environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with servers.pinned({cpu}) as others:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [*command, str(subject.folder), texts.FIRST], env=environment, stdout=subprocess.PIPE
+        )
+        os.sched_setaffinity(0, others)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - started
+        process.communicate()
+    if process.returncode:
+        raise SystemExit(f"the bare script ended with {process.returncode}")
+    logits = json.loads(line)
+    probability = 1 / sum(math.exp(logit - max(logits)) for logit in logits)
+    if abs(probability - subject.probability) > 0.1:
+        raise SystemExit(f"the bare script answers {logits}")
+    return {"cold": seconds}
+
+
+def engine(subject: Subject, cpu: int, requests: int) -> dict[str, float]:
+    """Milliseconds of the engine alone, for the ids that `warm` sends as text."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.compare.engine_alone",
+        str(subject.folder),
+        subject.short,
+    ]
+    with servers.pinned({cpu}):
+        answer = subprocess.run(
+            [*command, "--requests", str(requests)],
+            cwd=servers.ROOT,
+            check=True,
+            capture_output=True,
+        )
+    times = [seconds * 1e3 for seconds in json.loads(answer.stdout)]
+    return {"p50": statistics.median(times), "p99": load.percentile(times, 0.99)}

@@ -1,0 +1,97 @@
+"""Draw results.svg: this container beside the plain one, a small picture for each figure."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Key in Results.values, title, format, and what is said of the ratio; less is better but of "more".
+PANELS = (
+    ("cold", "cold start, s", "{:.2f}", "faster"),
+    ("p50", "one short text, ms", "{:.0f}", "faster"),
+    ("reviews", "reviews a second", "{:.1f}", "more"),
+    ("rss", "peak memory, MB", "{:.0f}", "smaller"),
+    ("cost", "USD for a million", "{:.2f}", "cheaper"),
+)
+NAMES = {
+    "ours": "this container: int8, onnxruntime",
+    "plain": "plain container: Flask, gunicorn, transformers pipeline, fp32",
+}
+TITLE = "The same fine-tuned RoBERTa-base in two containers, measured locally"
+# As RESULTS.md says it: the flag that makes products of 8-bit numbers fast.
+VNNI = "vnni yes"
+COLOURS = {"ours": "#0969da", "plain": "#8c959f"}
+INK = "#1f2328"
+GREY = "#59636e"
+# Text stays text, and the same results give the same bytes.
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "results",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "xtick.color": INK,
+}
+
+
+def draw(results: Results, path: Path) -> None:
+    """Write the picture; its background is white, so that it is readable on a dark page."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.8, 3.4), facecolor="white", layout="constrained")
+        figure.suptitle(TITLE, fontsize=11, fontweight="bold")
+        axes = figure.subplots(1, len(PANELS))
+        for axis, panel in zip(axes, PANELS, strict=True):
+            _panel(axis, results, *panel)
+        colours = [Patch(color=colour, label=NAMES[who]) for who, colour in COLOURS.items()]
+        legend = figure.legend(
+            handles=colours,
+            title=f"{where(results)}; one CPU for the server",
+            title_fontsize=8,
+            loc="outside lower center",
+            ncols=2,
+            frameon=False,
+        )
+        legend.get_title().set_color(GREY)
+        figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def where(results: Results) -> str:
+    """Name the machine that the figures are of: they are its own, not AWS's."""
+    facts = results.facts
+    vnni = "with VNNI" if VNNI in facts.get("CPU flags", "") else "without VNNI"
+    return f"{facts.get('CPU', 'unknown CPU')}, {vnni}, {facts.get('date', 'undated')}"
+
+
+def _panel(axis: Axes, results: Results, what: str, title: str, form: str, word: str) -> None:
+    axis.spines[["left", "top", "right"]].set_visible(False)
+    axis.set_yticks([])
+    axis.set_facecolor("white")
+    axis.set_title(title, fontsize=9)
+    found = {who: results.of(what, who) for who in NAMES}
+    axis.set_xticks([])
+    if not all(found.values()):
+        axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes)
+        return
+    medians = {who: statistics.median(values) for who, values in found.items()}
+    for place, (who, median) in enumerate(medians.items()):
+        axis.bar(place, median, 0.66, color=COLOURS[who])
+        least, most = min(found[who]), max(found[who])
+        axis.plot([place, place], [least, most], color=INK, linewidth=1)
+        axis.annotate(
+            form.format(median), (place, most), (0, 3), textcoords="offset points", ha="center"
+        )
+    axis.set_xlim(-0.6, 1.6)
+    axis.set_ylim(0, 1.18 * max(map(max, found.values())))
+    own, other = medians["ours"], medians["plain"]
+    ratio = own / other if word == "more" else other / own
+    axis.set_xlabel(f"{ratio:.1f}x {word}", color=COLOURS["ours"], fontweight="bold", fontsize=10)

@@ -1,0 +1,1 @@
+"""Start servers and containers, ask them, and keep what is measured."""

@@ -1,0 +1,111 @@
+"""A model, a checkpoint and reviews in; the servers to compare and what they are asked out."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import servers, texts
+
+DEFAULT_MODEL = servers.ROOT / "models" / "clothing-sentiment"
+CHECKPOINT = servers.ROOT / "build" / "benchmarks" / "roberta-base-shaped"
+REVIEWS = 64
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model directory behind a server: what it must answer first, and what else it is asked."""
+
+    folder: Path
+    launch: servers.Launch
+    label: int | str
+    probability: float
+    short: str  # a text of 16 tokens
+    long: str  # a text of 64 tokens
+
+    def check(self, answers: list[dict[str, Any]]) -> None:
+        """Raise SystemExit unless the one answer to FIRST is the right one."""
+        (found,) = answers
+        near = abs(found["probability"] - self.probability) < 0.1
+        if found["predicted_label"] != self.label or not near:
+            wanted = f"{self.label} with {self.probability:.3f}"
+            raise SystemExit(f"{self.folder} answers {found}, not {wanted}")
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """All that is compared, and the reviews that each is sent."""
+
+    ours: Subject
+    plain: Subject
+    default: Subject
+    reviews: list[str]
+
+
+def prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
+    """The subjects; the checkpoint and its packed form are made if they are not there.
+
+    It is done in a process of its own: what stays mapped in this one would stay in the page cache
+    when that is dropped, and a server would find it there.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:
+        return pool.submit(_prepare, model, checkpoint, data).result()
+
+
+def packed_beside(checkpoint: Path) -> Path:
+    """The packed form of a checkpoint; made if this version of compress/ has not made it yet."""
+    from compress import pack
+
+    digest = hashlib.sha256()
+    for path in sorted((servers.ROOT / "compress").glob("*.py")):
+        digest.update(path.read_bytes())
+    packed = checkpoint.with_name(f"{checkpoint.name}-packed-{digest.hexdigest()[:8]}")
+    if not packed.exists():
+        pack.pack(checkpoint, packed, print)
+    return packed
+
+
+def _prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
+    from benchmarks.harness import random_checkpoint
+    from model_handler import Handler
+
+    if not (model / "manifest.json").exists():
+        raise SystemExit(f"{model} holds no packed model; name one with --model")
+    if not checkpoint.exists():
+        random_checkpoint.make(checkpoint)
+    packed = packed_beside(checkpoint)
+    _open_to_all(checkpoint, packed)
+    loaded = Handler(packed).load()
+    return Subjects(
+        ours=_subject(packed, checkpoint, servers.ours(packed)),
+        plain=_subject(checkpoint, checkpoint, servers.plain(checkpoint)),
+        default=_subject(model, model, servers.ours(model)),
+        reviews=texts.reviews(data, loaded.tokenizer, loaded.max_length, REVIEWS),
+    )
+
+
+def _subject(folder: Path, truth: Path, launch: servers.Launch) -> Subject:
+    """A subject that must answer as the model in `truth` does."""
+    from model_handler import Handler, Prediction
+
+    handler = Handler(truth)
+    tokenizer = handler.load().tokenizer
+    (first,) = handler.predict([texts.FIRST])
+    if not isinstance(first, Prediction):
+        raise SystemExit(f"{truth} predicts no label; the benchmarks need a model that does")
+    short, long = (texts.of_length(tokenizer, tokens) for tokens in (16, 64))
+    return Subject(folder, launch, first.predicted_label, first.probability, short, long)
+
+
+def _open_to_all(*folders: Path) -> None:
+    """As the platform unpacks an archive: a container's user may read it."""
+    for folder in folders:
+        for path in (folder, *folder.iterdir()):
+            mode = 0o755 if path.is_dir() else 0o644
+            if path.stat().st_mode & mode != mode:
+                path.chmod(mode)

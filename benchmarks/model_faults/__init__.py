@@ -1,0 +1,1 @@
+"""Show what a server says of damaged model directories."""

@@ -1,0 +1,1 @@
+"""Check every architecture, served and packed."""

@@ -1,0 +1,1 @@
+"""Measure what the rehearsed endpoint adds to a call."""

@@ -1,0 +1,1 @@
+"""Keep a server under load, and count what it loses and how it grows."""

@@ -1,0 +1,151 @@
+"""A running server and questions in, the figures of all phases of a soak out.
+
+- Each number of connections in a closed loop, the largest first: this warms the server up, and
+  tells how many requests it can answer in a second.
+- In rounds, each number of connections in an open loop at a part of that rate: latencies, memory,
+  pings. benchmarks/soak/traffic.py says why the loop is open.
+- The most connections in a closed loop with larger requests: pings under saturation.
+- SIGTERM with fifty requests under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from benchmarks.harness.results import Results
+from benchmarks.harness.servers import Server
+from benchmarks.soak import memory, stop
+from benchmarks.soak.known_answers import Questions
+from benchmarks.soak.pings import Pings, pinging
+from benchmarks.soak.traffic import Traffic, back_to_back, evenly
+
+# Every number of connections has its turn so often, so that a slow minute of the machine, or
+# memory that grows, meets them all.
+ROUNDS = 5
+# Of the requests that a closed loop gets answered: what is busy all the time, queues for ever.
+RATE = 0.7
+# Records of a request; of one under saturation.
+LINES, MANY_LINES = range(1, 8), range(32, 33)
+# What all closed loops take, and what saturation takes, for each second of the rounds.
+WARM_UP_PART, SATURATION_PART = 1 / 20, 1 / 15
+# Of memory; more often than once a second, taking them would slow the server down.
+SAMPLES, LEAST_SECONDS = 400, 1.0
+COUNTS = ("asked", "right", "refused", "wrong", "lost", "errors")
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9, "most": 100.0}
+
+
+class Phases:
+    """One server from its warm-up to its end; figures go to `found`."""
+
+    def __init__(
+        self,
+        running: Server,
+        questions: Questions,
+        found: Results,
+        connections: Sequence[int],
+        minutes: float,
+    ) -> None:
+        self._running = running
+        self._questions = questions
+        self._found = found
+        self._connections = connections
+        self._seconds = minutes * 60
+
+    def run(self) -> None:
+        """Everything, in order; raises SystemExit if the server ends before it is told to."""
+        rates = self._warm_up()
+        self._rounds(rates)
+        records = self._saturate()
+        work = stop.lines(records)
+        stopping = Traffic(self._running.port, self._questions, range(work, work + 1), patience=0)
+        self._found.add("all", asyncio.run(stop.stop(self._running, stopping)))
+        self._reasons("SIGTERM", stopping)
+        sums = (*COUNTS, "pings_failed")
+        whole = {what: sum(map(sum, self._found.values[what].values())) for what in sums}
+        self._found.add("all", whole)
+
+    def _warm_up(self) -> dict[int, float]:
+        """Requests a second for each number of connections, in a closed loop."""
+        traffic = self._traffic(LINES)
+        seconds = self._seconds * WARM_UP_PART / len(self._connections)
+        rates = {}
+        for count in sorted(self._connections, reverse=True):
+            before = traffic.tally.right
+            took = self._ask(traffic, count, back_to_back(seconds))
+            rates[count] = (traffic.tally.right - before) / took
+            self._found.add(str(count), {"capacity": rates[count], "rate": RATE * rates[count]})
+        self._count("warm-up", traffic)
+        return rates
+
+    def _rounds(self, rates: dict[int, float]) -> None:
+        """Latencies, memory and pings."""
+        from tqdm import tqdm
+
+        traffics = {count: self._traffic(LINES) for count in self._connections}
+        pings = Pings(self._running.port)
+        seconds = self._seconds / ROUNDS / len(traffics)
+
+        def answered() -> int:
+            return sum(traffic.tally.right for traffic in traffics.values())
+
+        interval = max(LEAST_SECONDS, self._seconds / SAMPLES)
+        sampling = memory.sampling(self._running, answered, interval)
+        with pinging(pings), sampling as samples:
+            for count in tqdm([*traffics] * ROUNDS, unit="turn", disable=not sys.stderr.isatty()):
+                self._ask(traffics[count], count, evenly(RATE * rates[count], seconds))
+        for count, traffic in traffics.items():
+            self._count(str(count), traffic)
+            self._latencies(str(count), traffic)
+        self._pings("rounds", pings)
+        for sample in samples:
+            self._found.add("all", asdict(sample))
+        half = (len(samples) - 1) // 2
+        for kind in ("rss", "anonymous"):
+            requests, megabytes = (self._found.of(what, "all") for what in ("requests", kind))
+            self._found.add("all", {f"slope_{kind}": memory.slope(requests, megabytes)})
+            late = memory.slope(requests[half:], megabytes[half:])
+            self._found.add("all", {f"late_slope_{kind}": late})
+
+    def _saturate(self) -> float:
+        """Pings while as much waits as connections can bring; gives the records a second."""
+        traffic = self._traffic(MANY_LINES)
+        pings = Pings(self._running.port)
+        times = back_to_back(self._seconds * SATURATION_PART)
+        with pinging(pings):
+            took = self._ask(traffic, max(self._connections), times)
+        self._count("saturation", traffic)
+        self._pings("saturation", pings)
+        return traffic.tally.records / took
+
+    def _ask(self, traffic: Traffic, connections: int, times: Iterator[float]) -> float:
+        took = asyncio.run(traffic.run(connections, times))
+        if self._running.process.poll() is not None:
+            raise SystemExit("the server has ended by itself; its own words are above")
+        return took
+
+    def _traffic(self, lines: range) -> Traffic:
+        return Traffic(self._running.port, self._questions, lines)
+
+    def _count(self, who: str, traffic: Traffic) -> None:
+        self._found.add(who, {what: getattr(traffic.tally, what) for what in COUNTS})
+        self._reasons(who, traffic)
+
+    def _reasons(self, who: str, traffic: Traffic) -> None:
+        for why, times in traffic.tally.reasons.items():
+            self._found.facts[f"{who}: {why}"] = f"{times} times"
+
+    def _latencies(self, who: str, traffic: Traffic) -> None:
+        for name, percentile in PERCENTILES.items():
+            self._found.add(who, {name: traffic.corrected.at(percentile)})
+            self._found.add(who, {f"uncorrected_{name}": traffic.uncorrected.at(percentile)})
+        for percentile, milliseconds in traffic.corrected.curve():
+            self._found.add(who, {"percentile": percentile, "latency": milliseconds})
+
+    def _pings(self, who: str, pings: Pings) -> None:
+        figures = {f"ping_{name}": pings.latencies.at(part) for name, part in PERCENTILES.items()}
+        figures |= {"connect_p99": pings.connects.at(99), "connect_most": pings.connects.at(100)}
+        figures |= {"pings": len(pings.latencies), "pings_failed": pings.failed}
+        self._found.add(who, figures)

@@ -1,0 +1,131 @@
+"""Connections and the times at which to ask in; how each question was answered, and when, out.
+
+A client that waits for an answer before it asks again asks least when the server is slow, so the
+slow times hardly count: Gil Tene calls that coordinated omission. Here the time of each question
+is planned beforehand, a planned question is asked late rather than never, and its latency counts
+from the planned time, as in wrk2: https://github.com/giltene/wrk2. What counts
+from the time a question was really sent is kept beside it, as `uncorrected`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from benchmarks.harness.connection import Answer, Connection, LostError
+from benchmarks.harness.statistics import Latencies
+from benchmarks.soak.known_answers import Question, Questions, fault
+
+# A refused question is asked again, when the server says, for so long.
+PATIENCE_SECONDS = 120.0
+# After a loss, so that a server that is gone is not asked a thousand times a second.
+PAUSE_SECONDS = 1.0
+clock = time.perf_counter
+
+
+@dataclass
+class Tally:
+    """What became of questions: each is answered right or wrong, lost, or given an error."""
+
+    asked: int = 0
+    right: int = 0
+    refused: int = 0  # 503 with Retry-After; each was asked again
+    wrong: int = 0
+    lost: int = 0
+    errors: int = 0
+    records: int = 0  # of the right ones
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def answered(self, question: Question, answer: Answer) -> None:
+        """Count an answer."""
+        if answer.status != 200:
+            self.errors += 1
+            self.reasons[f"status {answer.status}"] += 1
+        elif why := fault(question, answer.headers, answer.body):
+            self.is_wrong(why)
+        else:
+            self.right += 1
+            self.records += len(question.wanted)
+
+    def is_wrong(self, why: str) -> None:
+        """Count an answer of 200 that is not the right one, or bytes that are no answer at all."""
+        self.wrong += 1
+        self.reasons[f"wrong: {why}"] += 1
+
+    def is_lost(self, why: str) -> None:
+        """Count a question without an answer."""
+        self.lost += 1
+        self.reasons[f"lost: {why}"] += 1
+
+
+class Traffic:
+    """Asks questions over keep-alive connections, and keeps count."""
+
+    def __init__(
+        self, port: int, questions: Questions, lines: range, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        self.tally = Tally()
+        self.corrected = Latencies()
+        self.uncorrected = Latencies()
+        self._port = port
+        self._questions = questions
+        self._lines = lines
+        self._patience = patience
+
+    async def run(self, connections: int, times: Iterator[float]) -> float:
+        """Ask a question at each of the times; gives the seconds until the last answer."""
+        began = clock()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(connections):
+                group.create_task(self._connection(times))
+        return clock() - began
+
+    async def _connection(self, times: Iterator[float]) -> None:
+        """Whichever connection is free takes the next time."""
+        connection = Connection(self._port)
+        for planned in times:
+            await asyncio.sleep(max(0.0, planned - clock()))
+            await self._question(connection, planned)
+        if await connection.leave():
+            self.tally.is_wrong("bytes that nobody asked for")
+
+    async def _question(self, connection: Connection, planned: float) -> None:
+        question = self._questions.next(self._lines)
+        self.tally.asked += 1
+        sent = clock()
+        try:
+            answer = await self._answer(connection, question, sent + self._patience)
+        except LostError as error:
+            self.tally.is_lost(str(error))
+            await asyncio.sleep(PAUSE_SECONDS)
+            return
+        now = clock()
+        self.corrected.add(now - planned)
+        self.uncorrected.add(now - sent)
+        self.tally.answered(question, answer)
+
+    async def _answer(self, connection: Connection, question: Question, until: float) -> Answer:
+        """The answer in the end: who is told to come back does so."""
+        while True:
+            answer = await connection.ask(question)
+            pause = answer.headers.get("retry-after")
+            if answer.status != 503 or pause is None or clock() + float(pause) > until:
+                return answer
+            self.tally.refused += 1
+            await asyncio.sleep(float(pause))
+
+
+def evenly(rate: float, seconds: float) -> Iterator[float]:
+    """An open loop: times from now on, so many a second."""
+    start = clock()
+    return (start + number / rate for number in range(round(rate * seconds)))
+
+
+def back_to_back(seconds: float) -> Iterator[float]:
+    """A closed loop: now, whenever a connection is free, until the time is up."""
+    end = clock() + seconds
+    while (now := clock()) < end:
+        yield now

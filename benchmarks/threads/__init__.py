@@ -1,0 +1,1 @@
+"""Compare thread counts under each memory size's CPU share."""
