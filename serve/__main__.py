@@ -5,17 +5,17 @@ from __future__ import annotations
 import gc
 import sys
 
-from serve import lean
+from serve import lazy_imports
 
 
 def main() -> None:
     """The console script `serve`; exits with 2 and one line when a setting cannot be used."""
     # A start makes objects that stay. serve/server.py turns the collector on again.
     gc.disable()
-    lean.begin()
+    lazy_imports.install()
     if sys.argv[1:]:
         _parse_arguments()
-    # Not before begin(): these bring everything else.
+    # Not before install(): these bring everything else.
     from serve.settings import Settings, SettingsError
 
     try:
@@ -23,7 +23,7 @@ def main() -> None:
     except SettingsError as error:
         print(f"serve: {error}", file=sys.stderr)
         sys.exit(2)
-    lean.bring("serve.server")
+    lazy_imports.import_or_retry("serve.server")
     from serve.server import Server
 
     Server(settings).run()

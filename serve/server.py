@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
-from serve import lean
+from serve import lazy_imports
 from serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
     def load(self) -> Flask:
         """The application; gunicorn calls this in the worker, once it has been forked."""
         _share_one_heap(os.environ)
-        lean.bring("serve.app")
+        lazy_imports.import_or_retry("serve.app")
         from serve.app import create_app
 
         logging.basicConfig(

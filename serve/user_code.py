@@ -19,7 +19,7 @@ from model_handler import Handler, ModelError
 from model_handler.errors import DeadlineError
 from model_handler.loading import Loader, State
 from model_handler.outputs import Label
-from serve import default_functions, entry_point, errors, lean, wire
+from serve import default_functions, entry_point, errors, lazy_imports, wire
 from serve.calls import Call, OneThread, WholeLines
 from serve.code_arguments import Classifier, Context
 from serve.entry_point import Hook
@@ -133,7 +133,7 @@ class UserCode:
     def _open(self) -> Loaded:
         """Import the code and make the model; raises ModelError."""
         began = time.monotonic()
-        lean.end()
+        lazy_imports.uninstall()
         sys.stdout = WholeLines(sys.stdout)
         hooks = entry_point.load(self._settings)
         directory = self._settings.model_dir

@@ -1,11 +1,12 @@
-"""Names of modules that serving does not need in; modules that are imported on first use out.
+"""Put off imports that serving does not need until they are used, which makes a start faster.
 
 Half of a cold start is imports, and a third of those are never used by a server of one model:
-TLS, templates, command lines, test clients. After `begin` an import of one gives a stand-in, and
-a name taken out of a stand-in is a door; the first use of either imports the real module. So
-nothing is taken away: what is used after all works, only later.
+TLS, templates, command lines, test clients. After `install`, importing one of these modules gives
+a LazyModule, and a name taken out of it is a LazyObject; the first use of either imports the real
+module. So nothing is missing: what is used after all is imported then.
 
-`python -m serve` begins this. Whoever imports `serve` as a library gets the real modules.
+`python -m serve` calls `install`. A program that imports `serve` as a library gets the real
+modules.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 
-class Door:
+class LazyObject:
     """A thing that is made or imported when it is called, tested, indexed or looked into."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
@@ -50,7 +51,7 @@ class Door:
         return issubclass(kind, self._real())
 
     def __mro_entries__(self, _: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What stands in the place of a door among the bases of a class."""
+        """Return the real class where a lazy one is named among the bases of a class."""
         return (self._real(),)
 
 
@@ -59,13 +60,13 @@ class NoTLS(OSError):
 
 
 def _app_group(*args: Any, **kwargs: Any) -> Any:
-    """Flask makes one for each application, for commands that are typed."""
-    return Door(lambda: opened("flask.cli").AppGroup(*args, **kwargs))
+    """Put off what Flask makes for each application, for commands that are typed."""
+    return LazyObject(lambda: real_module("flask.cli").AppGroup(*args, **kwargs))
 
 
 # What is put off: modules that cost 1.5 ms or more and that no request needs. Beside each, the
 # names that are taken out of it at import (`from module import name`), which is not yet a use.
-# None of them may stand in an `except` clause, where a door is no exception.
+# None of them may stand in an `except` clause, where a LazyObject is no exception.
 DEFERRED = {
     "argparse": "",
     "attr.validators": "",
@@ -104,81 +105,84 @@ PLAIN: dict[str, dict[str, Any]] = {
     "ssl": {"CERT_NONE": 0, "PROTOCOL_SSLv23": 2, "PROTOCOL_TLS": 2, "SSLError": NoTLS},
 }
 
-_closed: set[str] = set()  # modules that are still put off
+_deferred: set[str] = set()  # modules that are still put off
 _lock = threading.Lock()
 
 
-def begin(names: Sequence[str] = tuple(DEFERRED)) -> None:
-    """Put off the import of these modules from now on, unless they are there already."""
-    _closed.update(name for name in names if name not in sys.modules)
+def install(names: Sequence[str] = tuple(DEFERRED)) -> None:
+    """Put off the import of these modules from now on, unless they are imported already."""
+    _deferred.update(name for name in names if name not in sys.modules)
     sys.meta_path.insert(0, _Finder())
 
 
-def bring(name: str) -> ModuleType:
-    """Import a module; if that fails while others are put off, put off none and try again."""
+def uninstall() -> None:
+    """Put off nothing any more, so that code of others gets the real modules."""
+    for name in tuple(_deferred):
+        _stop_deferring(name)
+
+
+def import_or_retry(name: str) -> ModuleType:
+    """Import a module; if that fails while others are put off, import it again with none put off.
+
+    A new release of a package may use at import what an older one did not.
+    """
     try:
         return import_module(name)
     except Exception:
-        if not _closed:
+        if not _deferred:
             raise
         log.warning("an import failed while others were put off; now none is", exc_info=True)
-        end()
+        uninstall()
         return import_module(name)
 
 
-def end() -> None:
-    """Put off nothing any more: what others have written gets the real modules."""
-    for deferred in tuple(_closed):
-        _reopen(deferred)
-
-
-def opened(name: str) -> ModuleType:
-    """The real module. Threads may race for it: the import system lets one of them import."""
-    _reopen(name)
+def real_module(name: str) -> ModuleType:
+    """Import what was put off. Threads may race: the import system lets one of them import."""
+    _stop_deferring(name)
     return import_module(name)
 
 
-def _reopen(name: str) -> None:
-    """From here on an import gives the real module."""
+def _stop_deferring(name: str) -> None:
+    """Let the next import of this module give the real one."""
     with _lock:  # or a second thread would throw away what a first one has imported
-        if name in _closed:
-            _closed.remove(name)
+        if name in _deferred:
+            _deferred.remove(name)
             sys.modules.pop(name, None)
 
 
-class _StandIn(ModuleType):
-    """A module whose names are doors, until it is used."""
+class LazyModule(ModuleType):
+    """A module that is not imported yet, and whose names are LazyObjects until it is used."""
 
     def __getattr__(self, name: str) -> Any:
         module = self.__name__
         if name in ("__path__", "__file__", "__cached__"):  # asked for by the import system
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        if module in _closed and name in PLAIN.get(module, ()):
+        if module in _deferred and name in PLAIN.get(module, ()):
             return PLAIN[module][name]
-        if module in _closed and name in DEFERRED.get(module, "").split():
-            return Door(lambda: getattr(opened(module), name))
-        real = opened(module)
+        if module in _deferred and name in DEFERRED.get(module, "").split():
+            return LazyObject(lambda: getattr(real_module(module), name))
+        real = real_module(module)
         if name == "__all__":  # `from module import *`
             return getattr(real, name, [each for each in vars(real) if not each.startswith("_")])
         return getattr(real, name)
 
 
 class _Finder:
-    """First of the finders: gives stand-ins. https://docs.python.org/3/reference/import.html"""
+    """Finds lazy modules before real ones: https://docs.python.org/3/reference/import.html"""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, _: ModuleType | None = None
     ) -> ModuleSpec | None:
         package = name.rpartition(".")[0]
-        if package in _closed:  # whoever imports a submodule uses the package
-            opened(package)
-        spec = PathFinder.find_spec(name, path) if name in _closed else None
+        if package in _deferred:  # whoever imports a submodule uses the package
+            real_module(package)
+        spec = PathFinder.find_spec(name, path) if name in _deferred else None
         if spec is not None:
             spec.loader = self  # type: ignore[assignment]  # importlib.abc.Loader costs 1 ms
         return spec
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return _StandIn(spec.name)
+        return LazyModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run: that is the point."""
+        """Run nothing, which is what this is for."""

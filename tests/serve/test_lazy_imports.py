@@ -1,4 +1,4 @@
-"""What is put off at the start of a server, and that nothing is missing for it."""
+"""A server starts without the modules that it does not need, and misses none of them later."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from serve import lean
+from serve import lazy_imports
 from tests.conftest import BLOG, BUNDLED, ROOT, lines
 from tests.contract import targets
 
@@ -20,11 +20,11 @@ from tests.contract import targets
 PATH = """
 import sys
 there = set(sys.modules)  # what measures coverage brings modules of its own
-from serve import lean
-lean.begin()
-lean.bring("serve.server")
-lean.bring("gunicorn.workers.gthread")
-lean.bring("serve.app")
+from serve import lazy_imports
+lazy_imports.install()
+lazy_imports.import_or_retry("serve.server")
+lazy_imports.import_or_retry("gunicorn.workers.gthread")
+lazy_imports.import_or_retry("serve.app")
 """
 SERVING = "app = sys.modules['serve.app'].create_app()\n"
 
@@ -143,7 +143,7 @@ def test_help_is_given_and_an_argument_is_an_error() -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A package `bulky`, put off, and two users of it: one plain, one that no door is good for."""
+    """Defer a package `bulky` with two users: one plain, one that needs the real `kind`."""
     folder = tmp_path / "bulky"
     folder.mkdir()
     (folder / "__init__.py").write_text("import time; time.sleep(0.05)\nname = {}\nkind = int\n")
@@ -152,10 +152,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "taker.py").write_text("from bulky import kind\nunion = kind | None\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    monkeypatch.setitem(lean.DEFERRED, "bulky", "kind")
-    lean.begin(["bulky"])
+    monkeypatch.setitem(lazy_imports.DEFERRED, "bulky", "kind")
+    lazy_imports.install(["bulky"])
     yield "bulky"
-    lean.opened("bulky")
+    lazy_imports.real_module("bulky")
     for name in ("bulky", "bulky.part", "user", "taker"):
         sys.modules.pop(name, None)
 
@@ -180,40 +180,40 @@ def test_a_submodule_opens_its_package(package: str) -> None:
 
 
 @pytest.mark.usefixtures("package")
-def test_an_import_that_fails_because_of_a_door_is_repeated_without(
+def test_an_import_that_fails_because_of_a_lazy_object_is_repeated_without(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert lean.bring("user").bulky
-    assert "bulky" in lean._closed
-    assert lean.bring("taker").union == int | None
+    assert lazy_imports.import_or_retry("user").bulky
+    assert "bulky" in lazy_imports._deferred
+    assert lazy_imports.import_or_retry("taker").union == int | None
     assert "put off" in caplog.text
-    assert not lean._closed
+    assert not lazy_imports._deferred
 
 
 def test_an_import_that_fails_anyway_fails(package: str) -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-        lean.bring("no_such_module")
+        lazy_imports.import_or_retry("no_such_module")
     assert import_module(package).name == {}
 
 
-def test_a_door_is_what_is_behind_it_which_is_made_once_and_not_before() -> None:
+def test_a_lazy_object_acts_as_the_real_one_which_is_made_once_and_not_before() -> None:
     made: list[str] = []
 
     def make() -> type[list[int]]:
         made.append("now")
         return list
 
-    door = lean.Door(make)
+    lazy = lazy_imports.LazyObject(make)
     assert made == []
-    assert door((1, 2)) == [1, 2]
-    assert door[int] == list[int]
-    assert door.append is list.append
-    assert isinstance([], door)  # type: ignore[arg-type]  # a door stands in for a class
-    assert not isinstance((), door)  # type: ignore[arg-type]  # the same
-    assert issubclass(list, door)  # type: ignore[arg-type]  # the same
+    assert lazy((1, 2)) == [1, 2]
+    assert lazy[int] == list[int]
+    assert lazy.append is list.append
+    assert isinstance([], lazy)  # type: ignore[arg-type]  # it stands in for a class
+    assert not isinstance((), lazy)  # type: ignore[arg-type]  # the same
+    assert issubclass(list, lazy)  # type: ignore[arg-type]  # the same
     assert made == ["now"]
 
 
 def test_a_module_that_is_not_there_is_missed_as_ever() -> None:
     with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
-        lean.bring("serve.nothing_of_this_name")
+        lazy_imports.import_or_retry("serve.nothing_of_this_name")
