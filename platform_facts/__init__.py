@@ -20,6 +20,7 @@ MODEL_DIR = "/opt/ml/model"
 PORT = 8080
 PING_SECONDS = 2.0
 CALL_SECONDS = 60.0
+STOP_SECONDS = 30.0  # between SIGTERM and SIGKILL
 
 # "4 MB", of requests and of answers. Whether of 1000 or 1024 is undocumented:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html

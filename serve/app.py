@@ -1,6 +1,7 @@
 """READ THIS FIRST: the three paths that are served: /ping, /invocations, /execution-parameters.
 
-The contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+Each is a function of one Service, which `create_app` makes from the settings. The contract:
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 and, for Batch Transform, https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
 """
 
@@ -10,154 +11,194 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 
-from model_handler import Handler, Options, Pairs, State, limits
-from serve import errors, faults, negotiation, wire
+from model_handler import Handler, Limits, ModelError, Options, Pairs, State, limits
+from platform_facts import BATCH_LARGEST_PAYLOAD_MB, MEGABYTE, PING_SECONDS
+from serve import error_answers, errors, negotiation, wire
 from serve.admission import Admission, Entry
 from serve.records import Record
-from serve.settings import LARGEST_PAYLOAD_MB, Settings
-from serve.telemetry import Account, Telemetry
+from serve.request_summary import RequestSummary
+from serve.settings import Settings
+from serve.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from serve.user_code import UserCode
 
-# The platform waits two seconds for a ping; half of that is left for everything else.
-PING_PATIENCE_SECONDS = 1.0
-MEGABYTE = 1024 * 1024
+# Half of the time that the platform waits for a ping is left for everything else.
+PING_WAIT_SECONDS = PING_SECONDS / 2
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """The Flask application; the model begins to load as `settings.model_load` says.
+@dataclass(frozen=True)
+class Service:
+    """All that answers requests: made once, at the start, and shared by all threads."""
 
-    Settings default to the environment's. Raises ModelError if an eager load fails.
-    """
-    settings = settings or Settings.from_environment()
-    found = limits.read(settings.cpu_threads, settings.memory_mb)
-    pairs = Pairs.FEATURES if settings.text_pairs else Pairs.TEXT_PAIR
-    options = Options(settings.max_length, pairs, runs_code=bool(settings.program))
-    model = Handler(settings.model_dir, found, options)
-    code = _user_code(settings, found, model) if settings.program else None
-    handler = code or model
-    telemetry = Telemetry(settings, handler)
-    admission = Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE)
+    settings: Settings
+    limits: Limits  # what this process may use
+    model: Handler  # scores texts
+    code: UserCode | None  # the owner's own code, which then answers instead of the model
+    body_format: ModuleType  # reads bodies and writes answers: serve/wire.py, or huggingface.py
+    admission: Admission  # what has arrived, and what there is room for
+    telemetry: Telemetry
     # JSON is read and written by one thread at a time: several would share the interpreter, and
     # pings would wait for all of them.
-    interpreter = threading.Lock()
-    form = _format(settings.response_format)
-    app = Flask("serve", static_folder=None)
-    app.url_map.merge_slashes = False  # nothing is redirected
-    # Werkzeug refuses a body of exactly this many bytes.
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_payload_mb * MEGABYTE + 1
-    app.extensions |= {
-        "handler": handler,
-        "telemetry": telemetry,
-        "admission": admission,
-        "deadline": settings.deadline_seconds,
+    json_turn: threading.Lock
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Service:
+        """Make all parts; nothing is loaded yet. What few servers need is imported only here."""
+        found = limits.read(settings.cpu_threads, settings.memory_mb)
+        pairs = Pairs.FEATURES if settings.text_pairs else Pairs.TEXT_PAIR
+        options = Options(settings.max_length, pairs, runs_code=bool(settings.program))
+        model = Handler(settings.model_dir, found, options)
+        code: UserCode | None = None
+        if settings.program:
+            from serve.user_code import UserCode
+
+            code = UserCode(settings, found.threads, model)
+        body_format: ModuleType = wire
+        if settings.response_format == "huggingface":
+            from serve import huggingface as body_format
+        admission = Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE)
+        telemetry = Telemetry(settings, code or model)
+        lock = threading.Lock()
+        return cls(settings, found, model, code, body_format, admission, telemetry, lock)
+
+    @property
+    def handler(self) -> Handler | UserCode:
+        """What is loaded, pinged and stopped."""
+        return self.code or self.model
+
+
+def ping(service: Service) -> Response:
+    """Answer 200, unless the model could not be loaded, or is not ready and PING_READY=strict."""
+    state = service.handler.wait(PING_WAIT_SECONDS)
+    if state is State.FAILED:
+        raise ModelError(service.handler.failure)
+    if state is not State.READY and service.settings.ping_ready == "strict":
+        raise errors.ModelUnavailable(f"the model is not ready: {state.value}")
+    return Response(status=200)
+
+
+def execution_parameters(service: Service) -> dict[str, Any]:
+    """Tell Batch Transform how much to send at a time."""
+    payload_mb = service.settings.max_payload_mb
+    # While one request is computed, the next one is read. All bodies together: 100 MB.
+    most = BATCH_LARGEST_PAYLOAD_MB // payload_mb
+    return {
+        "MaxConcurrentTransforms": min(most, 2 * service.limits.threads),
+        "BatchStrategy": "MULTI_RECORD",
+        "MaxPayloadInMB": payload_mb,
     }
 
-    @app.get("/ping")
-    def ping() -> Response:
-        state = handler.wait(PING_PATIENCE_SECONDS)
-        if state is State.FAILED:
-            raise errors.ModelUnavailable(f"the model could not be loaded: {handler.failure}")
-        if state is not State.READY and settings.ping_ready == "strict":
-            raise errors.ModelUnavailable(f"the model is not ready: {state.value}")
-        return Response(status=200)
 
-    @app.get("/execution-parameters")
-    def execution_parameters() -> dict[str, Any]:
-        # While one request is computed, the next one is read. All bodies together: 100 MB.
-        most = LARGEST_PAYLOAD_MB // settings.max_payload_mb
-        return {
-            "MaxConcurrentTransforms": min(most, 2 * found.threads),
-            "BatchStrategy": "MULTI_RECORD",
-            "MaxPayloadInMB": settings.max_payload_mb,
-        }
-
-    @app.post("/invocations")
-    def invocations() -> Response:
-        account: Account = g.account
-        ask = code or negotiation.read(request, form)  # code of the owner's negotiates itself
-        with admission.admit(request) as entry:
-            data = entry.read(request)
-            account.received(len(data), entry.began)
-            entry.take_place()
-            if not isinstance(ask, negotiation.Ask):
-                answer, answer_type = ask.answer(data, dict(request.headers), account)
-                return _sent(entry, answer, answer_type)
-            deadline = account.began + settings.deadline_seconds
-            with account.stage("parse"), _turn(interpreter, deadline):
-                body = form.read(data, ask.media_type)
-            if form.needs_model(body):
-                with account.stage("queue"):
-                    body = form.for_model(body, model, deadline)
-            bad = [record for record in body.records if isinstance(record, errors.BadLine)]
-            account.records, account.bad_records = len(body.records), len(bad)
-            if bad and not ask.report and settings.on_bad_record != "report":
-                raise errors.bad_lines(bad, len(body.records))
-            texts = [record.text for record in body.records if isinstance(record, Record)]
-            threshold = settings.threshold if ask.threshold is None else ask.threshold
-            scored = model.score(texts, deadline, ask.scores, threshold)
-            account.scored(scored.usage, scored.predictions)
-            with account.stage("write"), interpreter:
-                answer = form.answer(body, scored, ask.answer_type)
-            return _sent(entry, answer, ask.answer_type)
-
-    @app.before_request
-    def begin() -> None:
-        if request.path != "/ping":
-            route = str(request.url_rule or "unknown")
-            ids = negotiation.inference_id(request), negotiation.attributes(request)
-            g.account = Account(route, *ids)
-
-    @app.after_request
-    def report(response: Response) -> Response:
-        if (account := g.get("account")) is not None:
-            negotiation.carry(response, account)
-            telemetry.report(account, response.status_code, response.content_length or 0)
-        return response
-
-    app.register_error_handler(Exception, faults.answer)
-    if settings.model_load == "eager":
-        handler.load()
-    elif settings.model_load == "background":
-        handler.start()
-    return app
+def invocations(service: Service) -> Response:
+    """Answer a body of records with a prediction for each, or let the owner's code answer it."""
+    summary: RequestSummary = g.summary
+    if service.code is not None:
+        answer = partial(service.code.answer, dict(request.headers), summary)
+    else:  # what its headers alone forbid is refused before the body is received
+        ask = negotiation.read(request, service.body_format)
+        answer = partial(predict, service, ask, summary)
+    with service.admission.admit(request) as entry:
+        body = entry.read(request)
+        summary.received(len(body), entry.began)
+        entry.take_place()
+        return _response(entry, *answer(body))
 
 
-def _user_code(settings: Settings, found: limits.Limits, model: Handler) -> UserCode:
-    from serve.user_code import UserCode
+def predict(
+    service: Service, ask: negotiation.Ask, summary: RequestSummary, body: bytes
+) -> tuple[bytes, str]:
+    """Read records, score them, and write what became of each; return the answer and its type."""
+    settings, body_format = service.settings, service.body_format
+    deadline = summary.began + settings.deadline_seconds
+    with summary.stages.measure("parse"), _turn(service.json_turn, deadline):
+        found = body_format.read(body, ask.media_type)
+    if body_format.needs_model(found):
+        with summary.stages.measure("queue"):
+            found = body_format.for_model(found, service.model, deadline)
+    bad = [each for each in found.records if isinstance(each, errors.BadLine)]
+    summary.records, summary.bad_records = len(found.records), len(bad)
+    if bad and not ask.report and settings.on_bad_record != "report":
+        raise errors.bad_lines(bad, len(found.records))
+    texts = [each.text for each in found.records if isinstance(each, Record)]
+    threshold = settings.threshold if ask.threshold is None else ask.threshold
+    scored = service.model.score(texts, deadline, ask.scores, threshold)
+    summary.scored(scored.usage, scored.predictions)
+    with summary.stages.measure("write"), service.json_turn:
+        return body_format.answer(found, scored, ask.answer_type), ask.answer_type
 
-    return UserCode(settings, found.threads, model)
 
-
-def _sent(entry: Entry, answer: bytes, media_type: str) -> Response:
-    """An answer that counts in admission until it has been sent."""
-    response = Response(entry.send(answer), content_type=media_type)
-    response.content_length = len(answer)
+def _response(entry: Entry, body: bytes, media_type: str) -> Response:
+    """Make an answer that counts in admission until it has been sent."""
+    response = Response(entry.send(body), content_type=media_type)
+    response.content_length = len(body)
     response.call_on_close(entry.leave)
     return response
 
 
-def _format(name: str) -> ModuleType:
-    """The module that reads bodies and writes answers."""
-    if name == "huggingface":
-        from serve import huggingface
-
-        return huggingface
-    return wire
-
-
 @contextmanager
 def _turn(lock: threading.Lock, deadline: float) -> Iterator[None]:
-    """Hold a lock; raises DeadlineExceeded when it is not free in time."""
+    """Hold a lock; raise DeadlineExceeded when it is not free in time."""
     if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
         raise errors.DeadlineExceeded("not finished in time: other bodies were read first")
     try:
         yield
     finally:
         lock.release()
+
+
+def _begin() -> None:
+    """Begin the summary of a request; pings have none, and stand in no log."""
+    if request.path != "/ping":
+        route = str(request.url_rule or "unknown")
+        ids = negotiation.inference_id(request), negotiation.attributes(request)
+        g.summary = RequestSummary(route, *ids)
+
+
+def _finish(service: Service, response: Response) -> Response:
+    """Add headers to an answer, and report it."""
+    if (summary := g.get("summary")) is not None:
+        negotiation.carry(response, summary)
+        service.telemetry.report(summary, response.status_code, response.content_length or 0)
+    return response
+
+
+class Application(Flask):
+    """The Flask application of a service, which gunicorn's worker asks it for."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__("serve", static_folder=None)
+        self.service = service
+        self.url_map.merge_slashes = False  # nothing is redirected
+        # Werkzeug refuses a body of exactly this many bytes.
+        self.config["MAX_CONTENT_LENGTH"] = service.admission.payload + 1
+        self.add_url_rule("/ping", "ping", partial(ping, service))
+        parameters = partial(execution_parameters, service)
+        self.add_url_rule("/execution-parameters", "execution_parameters", parameters)
+        answer = partial(invocations, service)
+        self.add_url_rule("/invocations", "invocations", answer, methods=["POST"])
+        self.before_request(_begin)
+        self.after_request(partial(_finish, service))
+        self.register_error_handler(Exception, error_answers.answer)
+
+
+def create_app(settings: Settings | None = None) -> Application:
+    """Make the application; the model begins to load as `settings.model_load` says.
+
+    Settings default to the environment's. Raises ModelError if an eager load fails.
+    """
+    settings = settings or Settings.from_environment()
+    service = Service.from_settings(settings)
+    app = Application(service)
+    if settings.model_load == "eager":
+        service.handler.load()
+    elif settings.model_load == "background":
+        service.handler.start()
+    return app

@@ -7,15 +7,15 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from model_handler import Usage
 from serve.code_arguments import Context
 from serve.errors import DeadlineExceeded, Overloaded
+from serve.request_summary import Stages
 
 # So often who waits looks whether the server is about to stop.
 LOOK_SECONDS = 0.5
@@ -24,7 +24,7 @@ Work = Callable[[], Any]
 
 @dataclass
 class Call:
-    """One request for the entry point, and the seconds that its stages took."""
+    """One request for the entry point, and how long its stages took."""
 
     body: bytes
     content_type: str
@@ -32,17 +32,8 @@ class Call:
     context: Context
     deadline: float
     entered: float = field(default_factory=time.monotonic)
-    stages: dict[str, float] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
     usage: Usage = field(default_factory=Usage)  # of our model, if it was called
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure a stage."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.stages[name] = time.monotonic() - began
 
 
 class WholeLines(io.TextIOBase):

@@ -32,8 +32,15 @@ class State(Enum):
     PARTING = 5  # its client to close it, too
 
 
+class CutOff(Enum):
+    """Why the worker has closed a connection that a thread was serving."""
+
+    UNREAD = "its answer was not read, and others needed the room"
+    LATE = "its answer was not read by the end of its time"
+
+
 class BodyPending(BaseException):
-    """The body is not all there: the request begins again when it is, and its thread is free.
+    """A body is not all there: the request begins again when it is, and its thread is free.
 
     Not an Exception, so that neither Flask nor gunicorn answers it.
     """
@@ -98,6 +105,7 @@ class Connection(TConn):  # type: ignore[misc]  # the same
         self.state = State.HEAD
         self.due = 0.0  # it may wait until then
         self.error: ServeError | None = None  # what its client is to be told
+        self.cut_off: CutOff | None = None
         self.entry = admission.entry()
         self._admission = admission
 

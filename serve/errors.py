@@ -1,4 +1,6 @@
-"""Everything a client can be told went wrong, and the one table of statuses.
+"""Name every error that a client can be told, with its status, and translate exceptions to them.
+
+STATUS has the status of each, TOLD the error that an exception of model_handler/errors.py becomes.
 
 ServeError
 |- BadRequest               records that cannot be read; every bad line is listed
@@ -15,6 +17,14 @@ ServeError
 |- ModelUnavailable         the model could not be loaded
 |- Overloaded               too much waits; try again after Retry-After seconds
 |- DeadlineExceeded         the records could not be scored before the deadline
+
+and of model_handler/errors.py
+
+ModelError, ArtifactError, EngineError    ModelUnavailable
+LogitError                                InternalError
+TooManyError                              TooManyRecords
+BusyError                                 Overloaded
+DeadlineError, LateError                  DeadlineExceeded
 """
 
 from __future__ import annotations
@@ -23,6 +33,17 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from model_handler.errors import (
+    ArtifactError,
+    BusyError,
+    DeadlineError,
+    EngineError,
+    LateError,
+    LogitError,
+    ModelError,
+    TooManyError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +144,38 @@ STATUS: dict[type[ServeError], tuple[int, str]] = {
     DeadlineExceeded: (504, "deadline_exceeded"),
 }
 
+_NOT_LOADED = (ModelUnavailable, "the model could not be loaded: {error}")
+_NOT_IN_TIME = (DeadlineExceeded, "not finished in time: {error}; send fewer records")
+_OURS = (InternalError, "internal error {request_id}; the log says more under this id")
+
+# What a client is told of an exception, and in which words. Where a class is not here, a class that
+# it is derived from counts; in the end Exception, for what nobody has foreseen.
+TOLD: dict[type, tuple[type[ServeError], str]] = {
+    ModelError: _NOT_LOADED,
+    ArtifactError: _NOT_LOADED,
+    EngineError: _NOT_LOADED,
+    LogitError: _OURS,
+    DeadlineError: _NOT_IN_TIME,
+    LateError: _NOT_IN_TIME,
+    TooManyError: (
+        TooManyRecords,
+        "the records cannot be scored in time; about {error.fitting:,} of them can, so send no "
+        "more than that in a request",
+    ),
+    BusyError: (Overloaded, "{error}; try again later"),
+    Exception: _OURS,
+}
+
+
+def told(error: Exception, request_id: str) -> ServeError:
+    """Return what the client of this request is told of any exception."""
+    if isinstance(error, ServeError):
+        return error
+    kind, words = next(TOLD[each] for each in type(error).__mro__ if each in TOLD)
+    message = words.format(error=error, request_id=request_id)
+    return Overloaded(message, error.seconds) if isinstance(error, BusyError) else kind(message)
+
+
 # What InvokeEndpoint passes on of an error, as OriginalMessage:
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 MOST_CHARACTERS = 2048
@@ -134,12 +187,12 @@ QUOTE_CHARACTERS = 100
 
 
 def clip(words: str, most: int = QUOTE_CHARACTERS) -> str:
-    """Words of a client, or a long message, cut to a length that can be passed on."""
+    """Cut words of a client, or a long message, to a length that can be passed on."""
     return words if len(words) <= most else words[: most - 3] + "..."
 
 
 def _fitting(message: str) -> str:
-    """As much of a message as takes no more than MESSAGE_CHARACTERS once it is JSON."""
+    """Cut a message so that it takes no more than MESSAGE_CHARACTERS once it is JSON."""
     found = clip(message, MESSAGE_CHARACTERS)
     while (over := len(json.dumps(found)) - len('""') - MESSAGE_CHARACTERS) > 0:
         found = clip(message, len(found) - math.ceil(over / ESCAPE_CHARACTERS))
@@ -147,7 +200,7 @@ def _fitting(message: str) -> str:
 
 
 def render(error: ServeError) -> tuple[bytes, int]:
-    """The JSON body and the status of an error.
+    """Return the JSON body and the status of an error.
 
     As many lines as fit are listed; `omitted` counts the rest.
     """
@@ -167,7 +220,7 @@ def render(error: ServeError) -> tuple[bytes, int]:
 
 
 def response(error: ServeError) -> bytes:
-    """A whole HTTP response that tells an error, where there is no Flask to make one."""
+    """Return a whole HTTP response that tells an error, where there is no Flask to make one."""
     body, status = render(error)
     head = (
         f"HTTP/1.1 {status} {type(error).__name__}\r\nConnection: close\r\n"
@@ -177,14 +230,14 @@ def response(error: ServeError) -> bytes:
 
 
 def too_large() -> PayloadTooLarge:
-    """One error for a body over the limit, wherever that is noticed."""
+    """Return the error for a body over the limit, in the same words wherever that is noticed."""
     return PayloadTooLarge(
         "the body is larger than MAX_PAYLOAD_MB allows; send fewer records in a request"
     )
 
 
 def bad_lines(lines: Sequence[BadLine], total: int) -> BadRequest:
-    """One error for all bad lines of a body of `total` records."""
+    """Return one error for all bad lines of a body of `total` records."""
     first = lines[0]
     return BadRequest(
         f"{len(lines):,} of {total:,} records cannot be read, so none was scored; "

@@ -1,4 +1,4 @@
-"""Make members of a log line of counts and times, of which CloudWatch makes metrics.
+"""Put counts and times into a log line as CloudWatch wants them, which makes metrics of them.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -29,7 +29,7 @@ class Values:
 
 
 def embed(values: Values, endpoint: str) -> dict[str, Any]:
-    """The members of a log line; `endpoint` is one more dimension, unless it is empty."""
+    """Return the members of a log line; `endpoint` is one more dimension, unless it is empty."""
     dimensions = {**({"EndpointName": endpoint} if endpoint else {}), **values.dimensions}
     directive = {
         "Namespace": NAMESPACE,
@@ -44,7 +44,7 @@ def embed(values: Values, endpoint: str) -> dict[str, Any]:
 
 
 def start(handler: Handler | UserCode, started: float) -> Values:
-    """What a process tells once, after its first prediction."""
+    """Return what a process tells once, after its first prediction."""
     return Values(
         {
             "ModelLoadTime": (1000 * (handler.load_seconds or 0.0), "Milliseconds"),
@@ -54,7 +54,7 @@ def start(handler: Handler | UserCode, started: float) -> Values:
 
 
 def request(records: int, usage: Usage) -> Values:
-    """What each scored request tells."""
+    """Return what each scored request tells."""
     return Values(
         {
             **call(usage).metrics,
@@ -67,7 +67,7 @@ def request(records: int, usage: Usage) -> Values:
 
 
 def call(usage: Usage) -> Values:
-    """What each request tells that your own code has answered: it alone knows of records."""
+    """Return what a request tells that the owner's code has answered: it alone knows of records."""
     return Values(
         {
             "QueueTime": (1000 * usage.queue, "Milliseconds"),
@@ -77,7 +77,7 @@ def call(usage: Usage) -> Values:
 
 
 @dataclass
-class Tally:
+class PredictionCounts:
     """What was predicted for some records: how often each label, and sums to make means of.
 
     A model that gives one label has a confidence, one that gives values has their sums.
@@ -88,7 +88,7 @@ class Tally:
     confidence: float | None = None
     values: dict[str, float] = field(default_factory=dict)
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: PredictionCounts) -> None:
         """Add what was predicted for others."""
         self.records += other.records
         self.labels.update(other.labels)  # labels that were predicted 0 times as well
@@ -98,7 +98,7 @@ class Tally:
             self.confidence = (self.confidence or 0.0) + other.confidence
 
     def metrics(self) -> list[Values]:
-        """Make metrics of it: shares and counts of labels, means of the rest."""
+        """Make metrics of them: shares and counts of labels, means of the rest."""
         found = [
             Values(
                 {
@@ -118,9 +118,9 @@ class Tally:
         return found
 
 
-def tally(predictions: Sequence[Output]) -> Tally:
+def count(predictions: Sequence[Output]) -> PredictionCounts:
     """Count what was predicted."""
-    found = Tally(len(predictions))
+    found = PredictionCounts(len(predictions))
     for each in predictions:
         if isinstance(each, Prediction):
             found.labels[str(each.predicted_label)] += 1
@@ -145,15 +145,15 @@ class Window:
         self._tell = tell
         self._lock = threading.Lock()
         self._telling = threading.Lock()  # so that who closes last leaves nothing half told
-        self._tally = Tally()
+        self._counts = PredictionCounts()
         self._first = True
         self._running = False  # a timer, which will tell what is counted
 
-    def add(self, found: Tally, known: Sequence[str]) -> None:
+    def add(self, found: PredictionCounts, known: Sequence[str]) -> None:
         """Add predictions; of a model with these labels, if it gives any."""
         with self._lock:
-            self._tally.add(Tally(labels=Counter(dict.fromkeys(known, 0))))
-            self._tally.add(found)
+            self._counts.add(PredictionCounts(labels=Counter(dict.fromkeys(known, 0))))
+            self._counts.add(found)
             first, self._first = self._first, False
             if not self._running:
                 self._running = True
@@ -175,6 +175,6 @@ class Window:
 
     def _tell_all(self) -> None:
         with self._lock:
-            found, self._tally = self._tally, Tally()
+            found, self._counts = self._counts, PredictionCounts()
         for values in found.metrics() if found.records else ():
             self._tell(values)

@@ -20,7 +20,7 @@ from serve.settings import share
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response
 
-    from serve.telemetry import Account
+    from serve.request_summary import RequestSummary
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 INFERENCE_ID = "X-Amzn-SageMaker-Inference-Id"
@@ -109,14 +109,14 @@ def _plain(value: str, most: int) -> str:
     return value if len(value) <= most and value.isascii() and value.isprintable() else ""
 
 
-def carry(response: Response, account: Account) -> None:
+def carry(response: Response, summary: RequestSummary) -> None:
     """Put into a reply what its request had, and how the model did."""
-    usage = account.usage
-    ours = f"cold={int(usage.cold)},model-ms={account.model_ms}"
+    usage = summary.usage
+    ours = f"cold={int(usage.cold)},model-ms={summary.model_ms}"
     for name, count in (("truncated", usage.truncated), ("unknown", usage.unknown)):
         ours += f",{name}={count}" if count else ""
-    given = account.attributes
+    given = summary.attributes
     both = f"{given},{ours}" if given else ours
     response.headers[ATTRIBUTES] = both if len(both) <= ATTRIBUTES_CHARACTERS else ours
-    if account.inference_id:
-        response.headers[INFERENCE_ID] = account.inference_id
+    if summary.inference_id:
+        response.headers[INFERENCE_ID] = summary.inference_id

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from model_handler import Handler, Output, Usage
+from model_handler import Handler
 from serve import metrics, tracing
+from serve.request_summary import RequestSummary
 from serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,58 +26,6 @@ log = logging.getLogger(__name__)
 
 STAGES = ("read", "parse", "queue", "tokenise", "infer", "write")
 WINDOW_SECONDS = 60.0
-
-
-@dataclass
-class Account:
-    """What is known of one request so far; seconds for each stage."""
-
-    route: str
-    inference_id: str
-    attributes: str
-    request_id: str = field(default_factory=lambda: os.urandom(16).hex())
-    began: float = field(default_factory=time.monotonic)
-    time: float = field(default_factory=time.time)
-    bytes_in: int = 0
-    records: int = 0
-    bad_records: int = 0
-    usage: Usage = field(default_factory=Usage)
-    predictions: Sequence[Output] = ()
-    by_code: bool = False  # answered by code of the owner's, which alone knows of predictions
-    code: str | None = None  # of the error, if it was one
-    stages: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Measure a stage."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.stages[name] = time.monotonic() - began
-
-    def received(self, size: int, began: float) -> None:
-        """Take over the size of the body, and when the first byte of the request came."""
-        self.bytes_in = size
-        self.time -= self.began - began
-        self.began = began
-        self.stages["read"] = time.monotonic() - began
-
-    def scored(self, usage: Usage, predictions: Sequence[Output]) -> None:
-        """Take over what scoring took."""
-        # What needs the model before there is anything to score waits for its load, too.
-        self.usage = replace(usage, queue=self.stages.get("queue", 0.0) + usage.queue)
-        self.predictions = predictions
-        self.stages |= {
-            "queue": self.usage.queue,
-            "tokenise": usage.tokenise,
-            "infer": usage.infer,
-        }
-
-    @property
-    def model_ms(self) -> float:
-        """Milliseconds from texts to predictions."""
-        return round(1000 * (self.usage.tokenise + self.usage.infer), 1)
 
 
 class Telemetry:
@@ -100,45 +45,45 @@ class Telemetry:
         self._first = threading.Lock()  # taken for good by the first prediction
         self._spans = tracing.provider()
 
-    def report(self, account: Account, status: int, size: int) -> None:
-        """A request has been answered, with so many bytes."""
-        total = time.monotonic() - account.began
+    def report(self, summary: RequestSummary, status: int, size: int) -> None:
+        """Write the line of a request that is answered with this status and so many bytes."""
+        total = time.monotonic() - summary.began
         if self._spans is not None:
-            tracing.record(self._spans, account, status, total)
+            tracing.record(self._spans, summary, status, total)
         if not self._on:
             return
-        if (account.predictions or account.by_code) and self._first.acquire(blocking=False):
+        if (summary.predictions or summary.by_code) and self._first.acquire(blocking=False):
             self._metrics_line(metrics.start(self._handler, self._settings.started))
-        usage = account.usage
+        usage = summary.usage
         line: dict[str, Any] = {
             "event": "request",
-            "time": round(account.time, 3),
-            "request_id": account.request_id,
-            "inference_id": account.inference_id,
-            "custom_attributes": account.attributes,
-            "route": account.route,
+            "time": round(summary.time, 3),
+            "request_id": summary.request_id,
+            "inference_id": summary.inference_id,
+            "custom_attributes": summary.attributes,
+            "route": summary.route,
             "status": status,
-            "code": account.code,
-            "records": account.records,
-            "bad_records": account.bad_records,
+            "code": summary.code,
+            "records": summary.records,
+            "bad_records": summary.bad_records,
             "tokens": usage.tokens,
             "truncated": usage.truncated,
             "unknown": usage.unknown,
-            "bytes_in": account.bytes_in,
+            "bytes_in": summary.bytes_in,
             "bytes_out": size,
-            **{f"{name}_ms": round(1000 * account.stages.get(name, 0.0), 2) for name in STAGES},
+            **{f"{name}_ms": round(1000 * summary.stages.get(name, 0.0), 2) for name in STAGES},
             "total_ms": round(1000 * total, 2),
             "cold": usage.cold,
             "engine": self._handler.engine,
         }
-        if account.predictions:
-            found = metrics.tally(account.predictions)
+        if summary.predictions:
+            found = metrics.count(summary.predictions)
             line |= _predicted(found)
             if self._emf:
-                line |= self._embed(metrics.request(account.records, usage))
+                line |= self._embed(metrics.request(summary.records, usage))
                 known = [] if found.values else list(map(str, self._handler.classes))
                 self._window.add(found, known)
-        if account.by_code and self._emf:
+        if summary.by_code and self._emf:
             line |= self._embed(metrics.call(usage))
         _write(line)
 
@@ -156,8 +101,8 @@ class Telemetry:
         return metrics.embed(values, self._settings.endpoint_name)
 
 
-def _predicted(found: metrics.Tally) -> dict[str, Any]:
-    """The fields of a line about what was predicted; which there are depends on the task."""
+def _predicted(found: metrics.PredictionCounts) -> dict[str, Any]:
+    """Return the fields of a line about what was predicted; which there are depends on the task."""
     if found.values:
         means = {name: round(total / found.records, 4) for name, total in found.values.items()}
         return {"values": means}

@@ -1,4 +1,4 @@
-"""What happened to a request in, OpenTelemetry spans out; nothing unless an exporter is set up.
+"""Send OpenTelemetry spans of each request and its stages, where an exporter is set up.
 
 `pip install '.[otel]'` and OTEL_EXPORTER_OTLP_ENDPOINT turn it on; the other variables that begin
 with OTEL_ hold, too: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from serve.telemetry import Account
+from serve.request_summary import RequestSummary
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ LEAVE_SECONDS = 2.0
 
 
 def provider() -> Any:
-    """A maker of OpenTelemetry spans; None when no endpoint is set or the packages are missing."""
+    """Make what makes spans; None when no endpoint is set or the packages are missing."""
     if not any(os.environ.get(name) for name in ENDPOINTS):
         return None
     try:
@@ -45,30 +44,30 @@ def close(provider: Any) -> None:
     last.join(LEAVE_SECONDS)
 
 
-def record(provider: Any, account: Account, status: int, seconds: float) -> None:
-    """One span for the request, and one for each of its stages, one behind the other."""
+def record(provider: Any, summary: RequestSummary, status: int, seconds: float) -> None:
+    """Make a span for the request, and one for each of its stages, one behind the other."""
     from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
     tracer = provider.get_tracer("serve")
-    at = int(account.time * 1e9)
+    at = int(summary.time * 1e9)
     attributes = {
-        "http.route": account.route,
+        "http.route": summary.route,
         "http.response.status_code": status,
-        "request_id": account.request_id,
-        "inference_id": account.inference_id,
-        "records": account.records,
-        "tokens": account.usage.tokens,
-        "cold": account.usage.cold,
-        **({"error.type": account.code} if account.code else {}),
+        "request_id": summary.request_id,
+        "inference_id": summary.inference_id,
+        "records": summary.records,
+        "tokens": summary.usage.tokens,
+        "cold": summary.usage.cold,
+        **({"error.type": summary.code} if summary.code else {}),
     }
     span = tracer.start_span(
-        account.route, kind=SpanKind.SERVER, start_time=at, attributes=attributes
+        summary.route, kind=SpanKind.SERVER, start_time=at, attributes=attributes
     )
     if status >= 500:  # https://opentelemetry.io/docs/specs/semconv/http/http-spans/#status
         span.set_status(StatusCode.ERROR)
     context = set_span_in_context(span)
     begin = at
-    for name, took in account.stages.items():
+    for name, took in summary.stages.items():
         stage = tracer.start_span(name, context=context, start_time=begin)
         begin += int(took * 1e9)
         stage.end(end_time=begin)

@@ -23,8 +23,8 @@ from serve import default_functions, entry_point, errors, lazy_imports, wire
 from serve.calls import Call, OneThread, WholeLines
 from serve.code_arguments import Classifier, Context
 from serve.entry_point import Hook
+from serve.request_summary import RequestSummary
 from serve.settings import Settings
-from serve.telemetry import Account
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class UserCode:
         self._handler.finish_by(end)
 
     def answer(
-        self, body: bytes, headers: Mapping[str, str], account: Account
+        self, headers: Mapping[str, str], summary: RequestSummary, body: bytes
     ) -> tuple[bytes, str]:
         """Answer a request: the body of the answer and its type.
 
@@ -97,36 +97,36 @@ class UserCode:
             body,
             kept.get("content-type") or wire.JSON,
             self._settings.default_accept if accept in ("", ANY_TYPE) else accept,
-            Context(str(self._settings.model_dir), account.request_id, kept),
-            account.began + self._settings.deadline_seconds,
+            Context(str(self._settings.model_dir), summary.request_id, kept),
+            summary.began + self._settings.deadline_seconds,
         )
         cold = not self._loader.used.is_set()
         try:
             self._loader.load(min(call.deadline, self._thread.end))
             found: tuple[bytes, str] = self._thread.run(partial(self._run, call), call.deadline)
             self._loader.used.set()
-            account.by_code = True
+            summary.by_code = True
             return found
         except (errors.ServeError, ModelError, DeadlineError):
             raise
         except ValueError as error:
             if self._settings.value_error_status != 400 or not str(error):
-                raise self._fault(error, account) from error
-            log.warning("%s: refused at %sValueError", account.request_id, entry_point.place(error))
+                raise self._fault(error, summary) from error
+            log.warning("%s: refused at %sValueError", summary.request_id, entry_point.place(error))
             raise errors.BadRequest(str(error)) from error
         except (Exception, SystemExit) as error:
-            raise self._fault(error, account) from error
+            raise self._fault(error, summary) from error
         finally:
             stages = dict(call.stages)
             stages.setdefault("queue", time.monotonic() - call.entered)
-            account.stages |= stages
+            summary.stages |= stages
             infer = stages.get("infer", 0.0)
-            account.usage = replace(
+            summary.usage = replace(
                 call.usage, queue=stages["queue"], tokenise=0.0, infer=infer, cold=cold
             )
 
-    def _fault(self, error: BaseException, account: Account) -> errors.InternalError:
-        identity = account.request_id
+    def _fault(self, error: BaseException, summary: RequestSummary) -> errors.InternalError:
+        identity = summary.request_id
         log.error("internal error %s in your code", identity, exc_info=error)
         return errors.InternalError(f"internal error {identity}; the log says more under this id")
 
@@ -167,21 +167,21 @@ def _transform(loaded: Loaded, call: Call, body: str | bytes) -> Any:
     """transform_fn, or input_fn, predict_fn and output_fn, or ours in their places."""
     hooks, context = loaded.hooks, call.context
     if "transform_fn" in hooks:
-        with call.stage("infer"):
+        with call.stages.measure("infer"):
             return hooks["transform_fn"](
                 context, loaded.model, body, call.content_type, call.accept
             )
-    with call.stage("parse"):
+    with call.stages.measure("parse"):
         if "input_fn" in hooks:
             data = hooks["input_fn"](context, body, call.content_type)
         else:
             data = default_functions.decode(body, call.content_type)
-    with call.stage("infer"):
+    with call.stages.measure("infer"):
         if "predict_fn" in hooks:
             prediction = hooks["predict_fn"](context, data, loaded.model)
         else:
             prediction = default_functions.predict(data, loaded.model)
-    with call.stage("write"):
+    with call.stages.measure("write"):
         if "output_fn" in hooks:
             return hooks["output_fn"](context, prediction, call.accept)
         return _encoded(prediction, call.accept)

@@ -2,8 +2,8 @@
 
 gunicorn gives a connection a thread as soon as something comes. Here the main thread receives
 heads and slow bodies, however many, and a thread gets what is whole: 1,000 clients that send a few
-bytes every few seconds cost no thread. tests/serve/test_worker.py names all of gunicorn's own
-that this module, connection.py and server.py lean on.
+bytes every few seconds cost no thread. Written for gunicorn 27.0.1: tests/serve/test_worker.py has
+all of its names that this module, connection.py and server.py use or override.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.http import errors as http
 from gunicorn.workers.gthread import ThreadWorker
 
-from serve.connection import BodyPending, Connection, State
+from platform_facts import STOP_SECONDS
+from serve.connection import BodyPending, Connection, CutOff, State
 from serve.errors import (
     BadRequest,
     HeadersTooLarge,
@@ -33,11 +34,13 @@ from serve.errors import (
 )
 from serve.settings import ARRIVAL_SECONDS
 
-if TYPE_CHECKING:  # the port opens before Werkzeug is imported
-    from serve.admission import Admission, Entry
+if TYPE_CHECKING:  # the port opens before Flask and Werkzeug are imported
+    from serve.admission import Entry
+    from serve.app import Application, Service
 
-# What SageMaker leaves between SIGTERM and SIGKILL is 30 seconds, of which gunicorn takes 25.
-FINISH_SECONDS = 23.0
+# After SIGTERM gunicorn waits for a worker until 5 seconds before SIGKILL (serve/server.py), and
+# what is not computed 2 seconds before that is given up.
+FINISH_SECONDS = STOP_SECONDS - 7
 # A stopping worker waits so long on a connection that has sent nothing, or half of its headers.
 IDLE_SECONDS = 1.0
 # After the deadline of a request its answer must be read in this time.
@@ -57,13 +60,13 @@ KINDS: dict[type[Exception], type[ServeError]] = {
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
-    """Serves the application of serve/app.py, whose extensions it knows."""
+    """Serves the Service of serve/app.py, from a loop in the main thread and a pool of threads."""
 
-    _admission: Admission  # the application's
+    _service: Service  # from `run` on
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.wsgi: Any = None  # until the application is loaded
+        self.wsgi: Application | None = None  # gunicorn loads it before it calls `run`
         self._watched: dict[Connection, None] = {}  # without a thread; the first waits longest
         self._served: dict[socket.socket, Connection] = {}  # with a thread, or about to get one
         self._looked = 0.0
@@ -80,7 +83,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             self._make_room()
             return False
         self.nr_conns += 1
-        conn = Connection(self.cfg, client, address, listener.getsockname(), self._admission)
+        admission = self._service.admission
+        conn = Connection(self.cfg, client, address, listener.getsockname(), admission)
         self._watch(conn, State.HEAD, self.cfg.keepalive)
         if self.nr_conns >= self.worker_connections:
             self._make_room()
@@ -167,7 +171,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         return keepalive and bool(conn.parser.finish_body())
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
-        """A thread is done: wait for the rest of a body, another request or the end."""
+        """Wait for the rest of a body, another request or the end, once a thread is done."""
         del self._served[conn.sock]
         again = fs.exception() is None and fs.result()
         if isinstance(again, BodyPending):
@@ -202,7 +206,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         if now - self._looked < LOOK_SECONDS:
             return
         self._looked = now
-        crowded, self._admission.refused = self._admission.refused, False
+        admission = self._service.admission
+        crowded, admission.refused = admission.refused, False
         for conn in list(self._watched):
             if conn.due <= now and conn.state is State.BODY:
                 conn.error = RequestTimeout(f"no body in {ARRIVAL_SECONDS:.0f} seconds")
@@ -212,29 +217,38 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             elif crowded and conn.state is State.BODY and now - conn.entry.began > SLOW_SECONDS:
                 conn.error = Overloaded("too much is waiting to wait for a slow body; try again")
                 self._serve(conn)
-        longest = ARRIVAL_SECONDS + self.wsgi.extensions["deadline"] + LEAVE_SECONDS
+        longest = ARRIVAL_SECONDS + self._service.settings.deadline_seconds + LEAVE_SECONDS
         for conn in self._served.values():
-            unread = crowded and conn.entry.is_unread_since(now - SLOW_SECONDS)
-            if unread or now - conn.entry.began > longest:
-                _shut(conn.sock, socket.SHUT_RDWR)  # which wakes its thread
+            if crowded and conn.entry.is_unread_since(now - SLOW_SECONDS):
+                self._cut_off(conn, CutOff.UNREAD)
+            elif now - conn.entry.began > longest:
+                self._cut_off(conn, CutOff.LATE)
+
+    def _cut_off(self, conn: Connection, reason: CutOff) -> None:
+        """Close a connection that a thread serves, which wakes the thread; say why, once."""
+        if conn.cut_off is None:
+            conn.cut_off = reason
+            self.log.warning("a request was cut off: %s", reason.value)
+            _shut(conn.sock, socket.SHUT_RDWR)
 
     def run(self) -> None:
         """Serve until SIGTERM."""
-        self._admission = self.wsgi.extensions["admission"]
-        self._admission.receive = self._receive
+        assert self.wsgi is not None
+        self._service = self.wsgi.service
+        self._service.admission.receive = self._receive
         try:
             super().run()
         finally:
-            self.wsgi.extensions["telemetry"].close()
+            self._service.telemetry.close()
 
     def _receive(self, environ: dict[str, Any]) -> Entry:
-        """What serve/admission.py calls for the body of a request, in the thread that serves it."""
+        """Receive the body of a request for serve/admission.py, in the thread that serves it."""
         return self._served[environ["gunicorn.socket"]].receive_body()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """SIGTERM: what cannot be finished in time is given up in time to say so."""
+        """Stop after SIGTERM, and give up what cannot be finished in time to say so."""
         if self.wsgi is not None:
-            self.wsgi.extensions["handler"].finish_by(time.monotonic() + FINISH_SECONDS)
+            self.wsgi.service.handler.finish_by(time.monotonic() + FINISH_SECONDS)
         super().handle_exit(sig, frame)
 
     def handle_error(self, _req: Any, client: socket.socket, _addr: Any, exc: Exception) -> None:

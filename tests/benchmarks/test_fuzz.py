@@ -165,7 +165,7 @@ def test_a_log_tells_of_crashes_texts_and_troubles() -> None:
             b"[INFO] Booting worker with pid: 8",
             b'{"event": "request", "status": 200}',
             b"WARNING serve: cannot read %b12 and %b34" % ((SECRET.encode(),) * 2),
-            b"ERROR serve.faults: internal error 1f: KeyError",
+            b"ERROR serve.error_answers: internal error 1f: KeyError",
             b"[INFO] Booting worker with pid: 9",
         ]
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.metrics import NAMESPACE, Tally, Values, Window
+from serve.metrics import NAMESPACE, PredictionCounts, Values, Window
 from tests.conftest import BLOG, lines
 from tests.serve import emf
 from tests.serve.logged import Line, Logged, serving
@@ -26,8 +26,8 @@ REQUEST = {
 }
 
 
-def found(labels: dict[str, int], confidence: float) -> Tally:
-    return Tally(sum(labels.values()), Counter(labels), confidence)
+def found(labels: dict[str, int], confidence: float) -> PredictionCounts:
+    return PredictionCounts(sum(labels.values()), Counter(labels), confidence)
 
 
 def told(logged: Logged) -> list[Line]:
@@ -37,7 +37,7 @@ def told(logged: Logged) -> list[Line]:
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
     """A server that has answered, and was stopped."""
-    with serving(tmp_path_factory.mktemp("life"), ENDPOINT_NAME="desk") as logged:
+    with serving(tmp_path_factory.mktemp("life"), ENDPOINT_NAME="reviews") as logged:
         for body in (BLOG, BLOG + b"{}\n", BLOG, BLOG):  # the second is refused
             logged.ask(body)
         with ThreadPoolExecutor(8) as pool:
@@ -55,7 +55,7 @@ def test_cloudwatch_takes_every_line_that_has_metrics(life: Logged) -> None:
         emf.check(line)
         (directive,) = line["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == NAMESPACE
-        assert emf.dimensions(line)["EndpointName"] == "desk"
+        assert emf.dimensions(line)["EndpointName"] == "reviews"
         assert abs(line["_aws"]["Timestamp"] / 1000 - line["time"]) < 60
 
 
@@ -121,7 +121,7 @@ def test_a_label_that_was_not_predicted_has_a_share_of_nothing(tmp_path: Path) -
 
 
 def test_metrics_can_be_left_out_of_the_lines(tmp_path: Path) -> None:
-    with serving(tmp_path, METRICS="off", ENDPOINT_NAME="desk") as logged:
+    with serving(tmp_path, METRICS="off", ENDPOINT_NAME="reviews") as logged:
         for _ in range(2):
             _, line = logged.ask(BLOG)
         logged.stop()

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Request, Response
 from model_handler import Usage
 from serve import negotiation
 from serve.errors import BadRequest, NotAcceptable, UnsupportedMediaType
-from serve.telemetry import Account
+from serve.request_summary import RequestSummary
 
 
 def request(**headers: str) -> Request:
@@ -111,10 +111,10 @@ def reply(attributes: str, inference_id: str = "") -> Response:
     asked = request(
         X_Amzn_SageMaker_Custom_Attributes=attributes, X_Amzn_SageMaker_Inference_Id=inference_id
     )
-    account = Account("/", negotiation.inference_id(asked), negotiation.attributes(asked))
-    account.usage = Usage(infer=0.0123, tokenise=0.001, cold=True)
+    summary = RequestSummary("/", negotiation.inference_id(asked), negotiation.attributes(asked))
+    summary.usage = Usage(infer=0.0123, tokenise=0.001, cold=True)
     response = Response()
-    negotiation.carry(response, account)
+    negotiation.carry(response, summary)
     return response
 
 
@@ -132,12 +132,12 @@ def test_a_reply_never_has_more_attributes_than_the_platform_takes(attributes: s
 
 
 def test_a_reply_counts_texts_that_were_cut_and_texts_without_a_known_word() -> None:
-    account = Account("/", "", "x" * 990)
-    account.usage = Usage(truncated=2, unknown=500_000)
+    summary = RequestSummary("/", "", "x" * 990)
+    summary.usage = Usage(truncated=2, unknown=500_000)
     response = Response()
-    negotiation.carry(response, account)
+    negotiation.carry(response, summary)
     ours = "cold=0,model-ms=0.0,truncated=2,unknown=500000"
     assert response.headers[negotiation.ATTRIBUTES] == ours
-    account.attributes = "x" * 900
-    negotiation.carry(response, account)
+    summary.attributes = "x" * 900
+    negotiation.carry(response, summary)
     assert response.headers[negotiation.ATTRIBUTES] == f"{'x' * 900},{ours}"

@@ -68,7 +68,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Logged, Col
         serving(
             tmp_path_factory.mktemp("life"),
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
-            OTEL_SERVICE_NAME="desk",
+            OTEL_SERVICE_NAME="reviews",
         ) as logged,
     ):
         logged.ask(BLOG, {"X-Amzn-SageMaker-Inference-Id": "order-7"})
@@ -101,7 +101,7 @@ def test_no_span_is_lost_when_the_server_stops(life: tuple[Logged, Collector]) -
     assert [values(span)["request_id"] for span in requests] == [
         line["request_id"] for line in logged.requests()
     ]
-    assert collector.service == "desk"
+    assert collector.service == "reviews"
 
 
 def test_a_request_is_a_span_with_its_route_and_status(life: tuple[Logged, Collector]) -> None:
