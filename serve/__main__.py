@@ -1,15 +1,18 @@
-"""What `docker run IMAGE serve` runs: settings in, a gunicorn that serves until SIGTERM out."""
+"""Run the server until SIGTERM: what `docker run IMAGE serve` starts."""
 
 from __future__ import annotations
 
 import gc
 import sys
 
+from platform_facts import PORT
 from serve import lazy_imports
+
+PACKAGE = "sagemaker-serverless-sentiment"
 
 
 def main() -> None:
-    """The console script `serve`; exits with 2 and one line when a setting cannot be used."""
+    """Serve; exit with status 2 and one line when a setting or an argument cannot be used."""
     # A start makes objects that stay. serve/server.py turns the collector on again.
     gc.disable()
     lazy_imports.install()
@@ -30,14 +33,17 @@ def main() -> None:
 
 
 def _parse_arguments() -> None:
-    """Explain that there are none, or refuse them."""
+    """Print the version or the help and exit; there are no other arguments."""
     import argparse
+    from importlib.metadata import version
 
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="serve",
-        description="Serve the model in MODEL_DIR on SAGEMAKER_BIND_TO_PORT (8080). "
-        "All settings are environment variables; the README lists them.",
-    ).parse_args()
+        description=f"Serve the model in MODEL_DIR on SAGEMAKER_BIND_TO_PORT ({PORT}). "
+        "All settings are environment variables; docs/settings.md lists them.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version(PACKAGE)}")
+    parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_handler import errors as model_errors
 from serve import errors
+from serve.entry_point import EntryPointError
 
 
 def test_every_error_has_a_status_and_a_code_of_its_own() -> None:
@@ -20,6 +22,53 @@ def test_every_error_has_a_status_and_a_code_of_its_own() -> None:
 def test_the_drawing_names_every_error() -> None:
     drawn = {line.split()[1] for line in (errors.__doc__ or "").splitlines() if "|-" in line}
     assert drawn == {kind.__name__ for kind in errors.STATUS}
+
+
+def exceptions_of_the_model() -> dict[str, type[Exception]]:
+    """Every class of model_handler/errors.py, by its name."""
+    return {
+        name: kind
+        for name, kind in vars(model_errors).items()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    }
+
+
+def test_every_exception_of_the_model_has_an_error() -> None:
+    assert set(errors.TOLD) == {*exceptions_of_the_model().values(), Exception}
+
+
+def test_the_drawing_has_the_error_of_every_exception_of_the_model() -> None:
+    _, _, drawing = (errors.__doc__ or "").partition("and of model_handler/errors.py")
+    drawn: dict[str, str] = {}
+    for line in drawing.strip().splitlines():
+        *kinds, error = line.replace(",", "").split()
+        drawn |= dict.fromkeys(kinds, error)
+    table = {name: errors.TOLD[kind][0] for name, kind in exceptions_of_the_model().items()}
+    assert drawn == {name: kind.__name__ for name, kind in table.items()}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (model_errors.ModelError("no"), 503, "the model could not be loaded: no"),
+        (model_errors.ArtifactError("{no}"), 503, "the model could not be loaded: {no}"),
+        (EntryPointError("no"), 503, "the model could not be loaded: no"),
+        (model_errors.TooManyError(9.5, 1234), 413, "about 1,234 of them can, so send no more"),
+        (model_errors.BusyError("too much waits", 2.5), 503, "too much waits; try again later"),
+        (model_errors.LateError("late"), 504, "not finished in time: late; send fewer records"),
+        (model_errors.LogitError("secret"), 500, "internal error 1f; the log says more"),
+        (KeyError("secret"), 500, "internal error 1f; the log says more"),
+        (errors.NotFound("no such path"), 404, "no such path"),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
+)
+def test_a_client_is_told_of_any_exception(error: Exception, status: int, says: str) -> None:
+    told = errors.told(error, "1f")
+    body, found = errors.render(told)
+    assert found == status
+    assert says in json.loads(body)["error"]
+    assert b"secret" not in body
+    assert told.headers == ({"Retry-After": "3"} if "waits" in says else {})
 
 
 def test_an_error_is_json_with_every_bad_line() -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -134,9 +135,11 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_help_is_given_and_an_argument_is_an_error() -> None:
+def test_help_and_version_are_given_and_another_argument_is_an_error() -> None:
     assert (found := serve("--help")).returncode == 0
     assert found.stdout.startswith("usage: serve")
+    assert (found := serve("--version")).returncode == 0
+    assert found.stdout == f"serve {version('sagemaker-serverless-sentiment')}\n"
     assert (found := serve("--port")).returncode == 2
     assert "unrecognized arguments: --port" in found.stderr
 

@@ -313,6 +313,21 @@ def test_pings_and_requests_say_why_the_code_cannot_be_loaded(serve: Serve) -> N
         assert "RuntimeError: no licence" in json.loads(answer.data)["error"]
 
 
+@pytest.mark.parametrize("code", ["1 / 0", "def predict_fn(data, model): return model(data)"])
+@pytest.mark.parametrize("path", ["/ping", "/invocations"])
+def test_that_it_could_not_be_loaded_is_said_once(
+    serve: Serve, model: Path, code: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (model / "manifest.json").unlink()
+    client = serve(code)
+    client.post("/invocations", json=1)
+    answer = client.open(path, method="GET" if path == "/ping" else "POST", json=1)
+    error = json.loads(answer.data)["error"]
+    assert error.startswith("the model could not be loaded: ")
+    for words in (error, *caplog.messages):
+        assert words.count("could not be loaded") + words.count("load failed") <= 1
+
+
 def test_a_strict_ping_waits_for_the_code(serve: Serve) -> None:
     client = serve("def model_fn(model_dir): return str", PING_READY="strict")
     assert client.get("/ping").status_code == 503
