@@ -1,6 +1,7 @@
 """Limit how many requests and bytes are in memory at a time; refuse what is beyond that.
 
-A queue without an end only moves an overload to memory and to clients that have given up.
+A queue without a limit would only move an overload into memory, and compute answers for clients
+that have given up.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
+from platform_facts import MEGABYTE
 from serve.errors import BadRequest, Overloaded, too_large
 
 if TYPE_CHECKING:
@@ -20,21 +22,22 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request
 
-PIECE = 1024 * 1024
-# Of an answer, what is sent at a time: whether a client reads it shows after each.
+PIECE = MEGABYTE
+# What is sent of an answer at a time: after each piece it shows whether the client reads it.
 ANSWER_PIECE = 256 * 1024
+# Bodies of the largest size for which there is room together.
 BODIES = 4
 
 
 class Admission:
-    """Room for so many requests at a time, and for four bodies of `payload` bytes together."""
+    """Room for `requests` at a time, and for the bytes of four bodies of `payload` each."""
 
     def __init__(self, requests: int, payload: int) -> None:
         self.payload = payload
-        # A server that receives bodies itself puts its own function here: from the environ of a
-        # request to its entry, once the body is all there.
+        # How the body of a request is received, given its WSGI environ: serve/worker.py sets this.
+        # Without such a server `Entry.read` reads the body.
         self.receive: Callable[[dict[str, Any]], Entry] = lambda _: self.entry()
-        self.refused = False  # somebody was, since a server last looked
+        self.refused = False  # a request was, for want of room, since the worker last looked
         self._requests = requests
         self._bytes = BODIES * payload
         self._lock = threading.Lock()
@@ -42,7 +45,8 @@ class Admission:
     def admit(self, request: Request) -> Entry:
         """Return the entry of a request whose body has arrived.
 
-        Raises PayloadTooLarge, unread, and what `receive` raises.
+        Raise PayloadTooLarge before a body is read that is announced as such, and what `receive`
+        raises.
         """
         if (request.content_length or 0) > self.payload:
             raise too_large()
@@ -53,7 +57,7 @@ class Admission:
         return Entry(self)
 
     def take(self, requests: int = 0, size: int = 0) -> None:
-        """Take places and bytes, or give them back (below 0); raises Overloaded."""
+        """Take places and bytes, or give them back (below 0); raise Overloaded if none are left."""
         with self._lock:
             if (requests > 0 and requests > self._requests) or (size > 0 and size > self._bytes):
                 self.refused = True
@@ -91,13 +95,13 @@ class Entry:
             self.leave()
 
     def grow(self, size: int) -> None:
-        """Count up to so many bytes of a body that have arrived; raises Overloaded."""
+        """Count the bytes of a body that have arrived, `size` by now; raise Overloaded."""
         if size > self._size:
             self._admission.take(size=size - self._size)
             self._size = size
 
     def read(self, request: Request) -> bytes:
-        """Return the body; raises Overloaded, BadRequest, RequestEntityTooLarge."""
+        """Return the body; raise Overloaded, BadRequest or RequestEntityTooLarge."""
         if self.body is not None:
             body, self.body = self.body, None
             return body
@@ -117,12 +121,12 @@ class Entry:
         raise BadRequest("the connection ended before the body did")
 
     def take_place(self) -> None:
-        """Take one of the places for requests that are scored or wait for it; raises Overloaded."""
+        """Take a place among the requests that are scored or wait for it; raise Overloaded."""
         self._admission.take(requests=1)
         self._places = 1
 
     def send(self, answer: bytes) -> Iterator[bytes]:
-        """Give an answer in pieces, and count it instead of the body until `leave`."""
+        """Yield an answer in pieces, and count it instead of the body until `leave`."""
         self._admission.exchange(self._size, len(answer))
         self._size = len(answer)
         return self._pieces(answer)
@@ -133,11 +137,11 @@ class Entry:
             yield answer[start : start + ANSWER_PIECE]
 
     def is_unread_since(self, then: float) -> bool:
-        """Whether an answer is being sent, of which nobody has taken a piece since then."""
+        """Return whether an answer is being sent of which no piece has been taken since then."""
         return self._moved is not None and self._moved < then
 
     def leave(self) -> None:
-        """Give everything back; what has left already stays out."""
+        """Give everything back; to do so twice is harmless."""
         self._admission.take(requests=-self._places, size=-self._size)
         self._places = self._size = 0
         self._moved = None

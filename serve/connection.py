@@ -1,4 +1,4 @@
-"""A connection that is received without a thread, and a parser that reads what has come on it."""
+"""Receive a connection without a thread, and parse what has come on it by gunicorn's parser."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from gunicorn.http import errors as http
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn
 
-from serve.errors import BadRequest, Overloaded, ServeError, too_large
+from serve.errors import (
+    BadRequest,
+    HeadersTooLarge,
+    InternalError,
+    Overloaded,
+    ServeError,
+    TargetTooLong,
+    too_large,
+)
 from serve.receiving import PATIENCE_SECONDS, ReceiveBuffer
 
 if TYPE_CHECKING:  # the port opens before Werkzeug is imported
     from serve.admission import Admission, Entry
 
-# Of a body that nobody asked for, so much is read for the sake of the connection.
+# Up to this much of a body that was not wanted is read, so that the connection can be kept.
 UNREAD_BYTES = 64 * 1024
 
 
@@ -29,14 +38,21 @@ class State(Enum):
     BODY = 2
     UNREAD = 3  # its client to read earlier answers
     IDLE = 4  # another request
-    PARTING = 5  # its client to close it, too
+    CLOSING = 5  # its client to close it, too
 
 
 class CutOff(Enum):
     """Why the worker has closed a connection that a thread was serving."""
 
     UNREAD = "its answer was not read, and others needed the room"
-    LATE = "its answer was not read by the end of its time"
+    LATE = "it was not answered and read in time"
+
+
+# What a client is told of an exception of gunicorn's parser; of all others BadRequest.
+PARSE_ERRORS: dict[type[Exception], type[ServeError]] = {
+    http.LimitRequestLine: TargetTooLong,
+    http.LimitRequestHeaders: HeadersTooLarge,
+}
 
 
 class BodyPending(BaseException):
@@ -47,7 +63,7 @@ class BodyPending(BaseException):
 
 
 class _Request(Request):  # type: ignore[misc]  # gunicorn has no type hints
-    """A request whose head has been read; stricter than gunicorn where RFC 9112 is."""
+    """A request whose head has been read; stricter than gunicorn where RFC 9112 is stricter."""
 
     headers: list[tuple[str, str]]
     _expected_100_continue: bool
@@ -70,7 +86,7 @@ class _Request(Request):  # type: ignore[misc]  # gunicorn has no type hints
         self.unreader.sock.expect_body(length, self.unreader.take_buffered())
 
     def should_close(self) -> bool:
-        """Whether the connection ends with this request: it does if its body is in the way."""
+        """Return whether the connection ends with this request, as it must if its body is left."""
         received: ReceiveBuffer = self.unreader.sock
         if 0 < received.missing <= UNREAD_BYTES:
             received.fill()
@@ -80,7 +96,7 @@ class _Request(Request):  # type: ignore[misc]  # gunicorn has no type hints
 
 
 class _Parser(RequestParser):  # type: ignore[misc]  # the same
-    """Parses what has been received, and nothing while it must be waited for."""
+    """Parses what has been received, and never waits for more."""
 
     mesg_class = _Request
     begin_again = False  # with the request that was parsed last
@@ -121,9 +137,9 @@ class Connection(TConn):  # type: ignore[misc]  # the same
                 self.error = error
 
     def receive_body(self) -> Entry:
-        """Return the entry once the body is all there; raises BodyPending if that takes long.
+        """Return the entry once the body is all there; raise BodyPending if that takes long.
 
-        Raises Overloaded, RequestTimeout and PayloadTooLarge as well.
+        Raise Overloaded, RequestTimeout and PayloadTooLarge as well.
         """
         if self.error is not None:
             raise self.error
@@ -147,7 +163,7 @@ class Connection(TConn):  # type: ignore[misc]  # the same
         return self.entry
 
     def has_room_for_answer(self) -> bool:
-        """Whether its client has read enough of earlier answers for one more to be sent."""
+        """Return whether its client has read enough of earlier answers for one more to be sent."""
         if self.parser.mesg is None:
             return True
         poll = select.poll()
@@ -159,7 +175,17 @@ class Connection(TConn):  # type: ignore[misc]  # the same
         self.parser.begin_again = True
 
     def next_request(self) -> None:
-        """Begin with the next request, after an answer; some of it may be there already."""
+        """Begin with the next request after an answer; some of it may be there already."""
         self.entry.leave()
         self.entry, self.error = self._admission.entry(), None
         self.received.expect_head(self.parser.unreader.take_buffered())
+
+
+def refusal(error: Exception) -> ServeError:
+    """Return what a client is told whose request could not be parsed; no word of it is quoted."""
+    if isinstance(error, ServeError):
+        return error
+    if not isinstance(error, http.ParseException):
+        return InternalError("internal error; the log says more")
+    kind = PARSE_ERRORS.get(type(error), BadRequest)
+    return kind(f"the request is not valid HTTP: {type(error).__name__}")

@@ -8,16 +8,17 @@ from __future__ import annotations
 import socket
 import struct
 
+from platform_facts import MEGABYTE
 from serve.errors import HeadersTooLarge
 
-# A longer head is refused. Load balancers of AWS pass on no longer one:
+# A longer head is refused. AWS's load balancers pass on no longer one:
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 HEAD_BYTES = 64 * 1024
 HEAD_PIECE = 16 * 1024
-# A thread waits so long for a piece of a body; most come right after their heads.
+# A thread waits this long for a piece of a body; most come right after their heads.
 PATIENCE_SECONDS = 0.05
 # Each receive lets other threads run, and may wait for its turn afterwards: few and large ones.
-BODY_PIECE = 1024 * 1024
+BODY_PIECE = MEGABYTE
 # The line with the size of a chunk, and the fields after the last chunk.
 CHUNK_LINE_BYTES = 8 * 1024
 
@@ -71,15 +72,15 @@ class ReceiveBuffer:
         return len(piece) == size if wait else bool(piece)
 
     def discard(self) -> None:
-        """Receive what is there, and forget all that has come."""
+        """Receive what is there, and drop all that has come."""
         self.fill()
         self._bytes.clear()
         self._pieces.clear()
 
     def has_head(self) -> bool:
-        """Whether a head is whole, or one that the parser refuses as it is.
+        """Return whether a head is whole, or is one that the parser refuses already.
 
-        It is too long then, or a line of it ends with a line feed alone.
+        Such a one is too long, or a line of it ends with a line feed alone.
         """
         begin, self._searched = self._searched, len(self)
         if self._bytes.find(b"\r\n\r\n", max(0, begin - len(b"\r\n\r"))) >= 0:
@@ -103,7 +104,7 @@ class ReceiveBuffer:
             self._count(len(self))
 
     def has_body(self) -> bool:
-        """Whether a body is whole, or will never be."""
+        """Return whether a body is whole, or will never be."""
         return self.ended or self.too_large or not self.missing
 
     def _count(self, size: int) -> None:
@@ -116,7 +117,7 @@ class ReceiveBuffer:
             self.too_large = max(self._chunk_bytes, len(self) // 2) > self._payload
 
     def _has_last_chunk(self) -> bool:
-        """Whether the last chunk is there, or one that the parser refuses as it is.
+        """Return whether the last chunk is there, or one that the parser refuses already.
 
         https://www.rfc-editor.org/rfc/rfc9112#section-7.1
         """
@@ -141,7 +142,7 @@ class ReceiveBuffer:
         return self._cut(size)
 
     def take_body(self, length: int) -> bytes:
-        """Return a whole body of this length: the parser would copy it several times."""
+        """Return a whole body of this length, which the parser would copy several times."""
         body = b"".join((self._cut(length), *self._pieces))
         self._pieces.clear()
         return body

@@ -1,4 +1,4 @@
-"""Settings in, gunicorn set up for one container with one model out."""
+"""Set gunicorn up for one container with one model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from platform_facts import CALL_SECONDS, STOP_SECONDS
 from serve import lazy_imports
 from serve.settings import Settings
 
 if TYPE_CHECKING:
-    from flask import Flask
+    from serve.app import Application
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hints
-    """gunicorn, set up for one container with one model."""
+    """gunicorn, as `serve` runs it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -31,14 +32,15 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
         _Arbiter(self).run()
 
     def load_config(self) -> None:
-        """Settings of gunicorn: https://docs.gunicorn.org/en/stable/settings.html"""
+        """Give gunicorn its settings: https://docs.gunicorn.org/en/stable/settings.html"""
         for name, value in self.options().items():
             self.cfg.set(name, value)
 
     def options(self) -> dict[str, Any]:
-        """One process holds the model; threads keep /ping answered while it computes."""
+        """Return settings of gunicorn by name."""
         return {
             "bind": f"0.0.0.0:{self._settings.port}",
+            # One process holds the model; threads keep /ping answered while it computes.
             "workers": 1,
             "worker_class": "serve.worker.Worker",
             # Threads are made when they are needed. Some more than invocations can hold, for pings.
@@ -50,20 +52,19 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
             "worker_tmp_dir": "/tmp",
             # On by default since 25.1, in a home directory that may not exist.
             "control_socket_disable": True,
-            # The platform waits 60 seconds for an answer, so a worker must live longer.
-            "timeout": 75,
-            # SIGKILL comes 30 seconds after SIGTERM.
-            "graceful_timeout": 25,
-            "keepalive": 75,
+            # A silent worker is killed, but not while the platform still waits for its answer.
+            "timeout": int(CALL_SECONDS) + 15,
+            "graceful_timeout": int(STOP_SECONDS) - 5,
+            "keepalive": int(CALL_SECONDS) + 15,
             # Not its debug lines, which quote paths, and heads of requests that were cut off.
             "loglevel": self._settings.log_level.replace("debug", "info"),
-            "when_ready": _listening,
-            "post_fork": _forked,
-            "post_request": _answered,
+            "when_ready": _on_listening,
+            "post_fork": _on_fork,
+            "post_request": _on_answer,
         }
 
-    def load(self) -> Flask:
-        """The application; gunicorn calls this in the worker, once it has been forked."""
+    def load(self) -> Application:
+        """Make the application; gunicorn calls this in the worker, once it has been forked."""
         _share_one_heap(os.environ)
         lazy_imports.import_or_retry("serve.app")
         from serve.app import create_app
@@ -75,14 +76,14 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no type hints
-    """gunicorn's parent process, for which a second SIGTERM counts, too."""
+    """gunicorn's parent process, which a second SIGTERM ends at once."""
 
     def stop(self, graceful: bool = True) -> None:
-        """Stop the worker, and wait for it; who asks again does not want to wait."""
-        signal.signal(signal.SIGTERM, self._leave)
+        """Stop the worker and wait for it, unless a second signal comes."""
+        signal.signal(signal.SIGTERM, self._end_at_once)
         super().stop(graceful)
 
-    def _leave(self, *_: object) -> None:
+    def _end_at_once(self, *_: object) -> None:
         self.kill_workers(signal.SIGKILL)
         os._exit(128 + signal.SIGTERM)
 
@@ -92,11 +93,11 @@ _M_ARENA_MAX = -8
 
 
 def _share_one_heap(environment: Mapping[str, str]) -> None:
-    """Have all threads share a heap; glibc gives them eight for each CPU, which keep what is freed.
+    """Have all threads share a heap: glibc makes eight for each CPU, which keep what is freed.
 
-    A crowd of large bodies left 230 MB instead of 405. The image sets MALLOC_ARENA_MAX, so its
-    start does not pay for ctypes: 2.4 ms, where another start of Python with the variable set takes
-    tens. A setting of the user's wins.
+    After many large bodies the process held 230 MB instead of 405. The image sets MALLOC_ARENA_MAX,
+    so that its start need not import ctypes, which takes 2.4 ms; to start Python anew with the
+    variable set would take tens. A setting of the owner's wins.
     """
     tunables = environment.get("GLIBC_TUNABLES", "")
     if "MALLOC_ARENA_MAX" in environment or "glibc.malloc.arena_max" in tunables:
@@ -108,25 +109,25 @@ def _share_one_heap(environment: Mapping[str, str]) -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
-# The cyclic collector rests while a process starts, since a start makes objects that stay: in the
-# parent until it listens, in the worker from the fork to the first answer. freeze() spares the
-# collector what is there by then, and the two processes a copy of the pages it would write to:
+# The cyclic garbage collector is off while a process starts, since a start makes objects that stay:
+# in the parent until it listens, in the worker from the fork to the first answer. After freeze()
+# the collector passes over what is there by then, and the two processes go on sharing its memory:
 # https://docs.python.org/3/library/gc.html#gc.freeze
 
 
-def _listening(_server: Any) -> None:
-    _collect()
+def _on_listening(_server: Any) -> None:
+    _turn_collector_on()
 
 
-def _forked(_server: Any, _worker: Any) -> None:
+def _on_fork(_server: Any, _worker: Any) -> None:
     gc.disable()
 
 
-def _answered(_worker: Any, _request: Any, _environ: Any, _response: Any) -> None:
-    _collect()
+def _on_answer(_worker: Any, _request: Any, _environ: Any, _response: Any) -> None:
+    _turn_collector_on()
 
 
-def _collect() -> None:
+def _turn_collector_on() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

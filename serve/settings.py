@@ -10,18 +10,24 @@ from pathlib import Path
 
 from model_handler import artifacts
 from model_handler.outputs import THRESHOLD
+from platform_facts import (
+    BATCH_CALL_SECONDS,
+    BATCH_LARGEST_PAYLOAD_MB,
+    CALL_SECONDS,
+    INSTANCE_BODY_BYTES,
+    MEGABYTE,
+    PORT,
+)
 
-BATCH_DEADLINE_SECONDS = 595
-# MaxPayloadInMB goes up to this:
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html
-LARGEST_PAYLOAD_MB = 100
+# Of the time that the platform waits for an answer, this much is kept for bringing it there.
+SPARE_SECONDS = 5
 # From its first byte to its last a request must arrive in this time; serve/worker.py then stops
 # listening. The platform sends a request that it has received, so only others are ever slow.
 ARRIVAL_SECONDS = 30.0
 
 
 def share(text: str) -> float:
-    """Read a number from 0 to 1; raises ValueError."""
+    """Read a number from 0 to 1; raise ValueError for anything else."""
     found = float(text)
     if not 0 <= found <= 1:  # nor NaN
         raise ValueError(text)
@@ -29,33 +35,33 @@ def share(text: str) -> float:
 
 
 class SettingsError(Exception):
-    """A variable has a value that cannot be used; the message says which values can."""
+    """A variable has a value that cannot be used; the message says which ones can."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be configured, each beside what it protects and how to choose."""
+    """All settings, each beside what it protects and how to choose it."""
 
     # The port to listen on. Multi-container endpoints set it:
     # https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipeline-real-time.html
-    port: int = 8080
-    # Where the model lies: /opt/ml/model if there is one, else the bundled model.
+    port: int = PORT
+    # Where the model lies: where the platform puts one if it has, else the bundled model.
     model_dir: Path = field(default_factory=artifacts.default_dir)
-    # Your own code, none when empty: a file of the code directory (inference.py), or the dotted
+    # The owner's code, none when empty: a file of the code directory (inference.py), or the dotted
     # name of an installed module. The SageMaker SDK sets this and the next one for an entry point:
     # https://github.com/aws/sagemaker-python-sdk/blob/master/src/sagemaker/model.py
     program: str = ""
     # Where that file lies: a path, with or without file://. MODEL_DIR/code when empty, and for
     # s3://, since nothing is downloaded.
     submit_directory: str = ""
-    # The status of a ValueError that your own code raises at a request. 400: what was sent is
+    # The status of a ValueError that the owner's code raises at a request. 400: what was sent is
     # wrong, and the client is told the message; 500: a fault like any other.
     value_error_status: int = 400
-    # What your own code is given as Accept where the client has no wish.
+    # What the owner's code is given as Accept where the client sends none.
     default_accept: str = "application/json"
     # When the model is loaded. background: as soon as the worker is up, while pings are answered;
-    # lazy: by the first invocation; eager: before the first connection is taken, and a model that
-    # cannot be loaded ends the container.
+    # lazy: by the first invocation; eager: before the first connection is accepted, and a model
+    # that cannot be loaded ends the container.
     model_load: str = "background"
     # What /ping answers before the model is ready. live: 200, so that the platform lets traffic
     # wait here; strict: 503, so that an instance endpoint gets no traffic before it is warm.
@@ -70,15 +76,13 @@ class Settings:
     cpu_threads: int | None = None
     # MemorySizeInMB of the endpoint configuration; tells the CPU share where no quota is visible.
     memory_mb: int | None = None
-    # Bodies over this are refused unread. The default is the limit of Batch Transform; serverless
-    # endpoints stop at 4 MB themselves:
-    # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
-    # Batch Transform tells what a job was given, as SAGEMAKER_MAX_PAYLOAD_IN_MB.
-    max_payload_mb: int = 6
-    # Seconds that a request may take. The platform waits 60 on an endpoint, and 600 unless told
-    # otherwise in a Batch Transform job, which sets SAGEMAKER_BATCH:
-    # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
-    deadline_seconds: int = 55
+    # Bodies over this are refused unread. The default is the limit of instance endpoints, and of
+    # Batch Transform unless a job says otherwise, which it does by SAGEMAKER_MAX_PAYLOAD_IN_MB.
+    # Serverless endpoints stop at less themselves.
+    max_payload_mb: int = INSTANCE_BODY_BYTES // MEGABYTE
+    # Seconds that a request may take, some less than the platform waits. In a Batch Transform job,
+    # which sets SAGEMAKER_BATCH, it waits longer.
+    deadline_seconds: int = int(CALL_SECONDS) - SPARE_SECONDS
     # Invocations that may be under way or wait, once their bodies have arrived and until their
     # answers are sent; more are refused, for each holds a thread. Bodies and answers together may
     # hold four times MAX_PAYLOAD_MB.
@@ -94,8 +98,8 @@ class Settings:
     log_level: str = "info"
     # emf: some log lines are CloudWatch metrics as well, which CloudWatch charges for.
     metrics: str = "emf"
-    # A dimension of the metrics, for an account with several endpoints; no variable of the
-    # platform tells it.
+    # A dimension of the metrics, for whoever has several endpoints; no variable of the platform
+    # tells it.
     endpoint_name: str = ""
     # time.monotonic() when the process read its settings, some 40 ms after its start.
     started: float = field(default_factory=time.monotonic, compare=False)
@@ -119,11 +123,11 @@ class Settings:
             text_pairs=read.choice("TEXT_PAIRS", "0", "1") == "1",
             cpu_threads=read.number("CPU_THREADS", 1, 1024),
             memory_mb=read.number("MEMORY_SIZE_IN_MB", 128, 1_000_000),
-            max_payload_mb=read.number("MAX_PAYLOAD_MB", 1, 100)
+            max_payload_mb=read.number("MAX_PAYLOAD_MB", 1, BATCH_LARGEST_PAYLOAD_MB)
             or read.batch_payload()
             or cls.max_payload_mb,
             deadline_seconds=read.number("DEADLINE_SECONDS", 1, 3600)
-            or (BATCH_DEADLINE_SECONDS if batch else cls.deadline_seconds),
+            or (int(BATCH_CALL_SECONDS) - SPARE_SECONDS if batch else cls.deadline_seconds),
             max_in_flight=read.number("MAX_IN_FLIGHT", 1, 256) or cls.max_in_flight,
             on_bad_record=read.choice("ON_BAD_RECORD", "fail", "report"),
             threshold=read.share("THRESHOLD", cls.threshold),
@@ -148,9 +152,9 @@ class _Reader:
         return value
 
     def batch_payload(self) -> int | None:
-        """MaxPayloadInMB of a Batch Transform job; 0 there means a stream without an end."""
-        given = self.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", 0, 100)
-        return LARGEST_PAYLOAD_MB if given == 0 else given
+        """Read MaxPayloadInMB of a Batch Transform job; 0 there means a stream without an end."""
+        given = self.number("SAGEMAKER_MAX_PAYLOAD_IN_MB", 0, BATCH_LARGEST_PAYLOAD_MB)
+        return BATCH_LARGEST_PAYLOAD_MB if given == 0 else given
 
     def share(self, name: str, default: float) -> float:
         value = self.text(name)

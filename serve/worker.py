@@ -17,21 +17,11 @@ from functools import partial
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.http import errors as http
 from gunicorn.workers.gthread import ThreadWorker
 
 from platform_facts import STOP_SECONDS
-from serve.connection import BodyPending, Connection, CutOff, State
-from serve.errors import (
-    BadRequest,
-    HeadersTooLarge,
-    InternalError,
-    Overloaded,
-    RequestTimeout,
-    ServeError,
-    TargetTooLong,
-    response,
-)
+from serve.connection import BodyPending, Connection, CutOff, State, refusal
+from serve.errors import InternalError, Overloaded, RequestTimeout, response
 from serve.settings import ARRIVAL_SECONDS
 
 if TYPE_CHECKING:  # the port opens before Flask and Werkzeug are imported
@@ -41,22 +31,18 @@ if TYPE_CHECKING:  # the port opens before Flask and Werkzeug are imported
 # After SIGTERM gunicorn waits for a worker until 5 seconds before SIGKILL (serve/server.py), and
 # what is not computed 2 seconds before that is given up.
 FINISH_SECONDS = STOP_SECONDS - 7
-# A stopping worker waits so long on a connection that has sent nothing, or half of its headers.
+# A stopping worker waits this long for a connection that has sent nothing, or half a head.
 IDLE_SECONDS = 1.0
-# After the deadline of a request its answer must be read in this time.
-LEAVE_SECONDS = 30.0
-# A connection that is about to be closed stays open so long for what its client still sends:
+# This long after the deadline of a request its answer must have been read.
+READ_SECONDS = 30.0
+# A connection that is about to be closed stays open this long for what its client still sends:
 # https://www.rfc-editor.org/rfc/rfc9112#section-9.6
-PART_SECONDS = 2.0
-# Where somebody was refused for want of room, a body that takes longer makes some, and so does an
-# answer of which nobody has taken a piece for so long.
+CLOSE_SECONDS = 2.0
+# Where a request was refused for want of room, room is made by giving up bodies that have taken
+# longer than this, and answers of which no client has read a piece for as long.
 SLOW_SECONDS = 2.0
-# So often the main thread looks for connections whose time is over.
+# How often the main thread looks for connections whose time is over.
 LOOK_SECONDS = 0.5
-KINDS: dict[type[Exception], type[ServeError]] = {
-    http.LimitRequestLine: TargetTooLong,
-    http.LimitRequestHeaders: HeadersTooLarge,
-}
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
@@ -67,12 +53,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.wsgi: Application | None = None  # gunicorn loads it before it calls `run`
-        self._watched: dict[Connection, None] = {}  # without a thread; the first waits longest
+        self._watched: dict[Connection, None] = {}  # without a thread; the first has waited longest
         self._served: dict[socket.socket, Connection] = {}  # with a thread, or about to get one
-        self._looked = 0.0
+        self._last_look = 0.0
 
     def accept(self, listener: socket.socket) -> bool:
-        """Accept a connection, if one waits; it gets a thread once it has sent a whole head."""
+        """Accept a connection, which gets a thread once its head is whole; return if one waited."""
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -91,7 +77,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         return True
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Begin or end accepting; at the end of all, whoever has come by then is let in."""
+        """Begin or end accepting; before the worker stops, accept whoever has come by then."""
         super().set_accept_enabled(enabled)
         if self.alive or enabled:
             return
@@ -116,8 +102,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         self._enter(conn, state, seconds)
 
     def _enter(self, conn: Connection, state: State, seconds: float) -> None:
+        """Put a connection last in the order of those without a thread."""
         self._watched.pop(conn, None)
-        self._watched[conn] = None  # as the last
+        self._watched[conn] = None
         if not self.alive and state is not State.BODY:
             seconds = min(seconds, IDLE_SECONDS)
         conn.state, conn.due = state, time.monotonic() + seconds
@@ -132,7 +119,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             return
         if conn.state is State.UNREAD:
             self._serve(conn)
-        elif conn.state is State.PARTING:
+        elif conn.state is State.CLOSING:
             conn.received.discard()
             if conn.received.ended:
                 self._close(conn)
@@ -160,14 +147,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         self.enqueue_req(conn)
 
     def handle(self, conn: Connection) -> Any:
-        """Serve one request, in a thread; return whether another one may follow."""
+        """Serve one request, in a thread; return whether another may follow, or BodyPending."""
         try:
             return super().handle(conn)
         except BodyPending as pending:
             return pending
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """Whether the connection can be used again: a body that was not read is all there."""
+        """Return whether the connection can be used again: any body left unread is all there."""
         return keepalive and bool(conn.parser.finish_body())
 
     def finish_request(self, conn: Connection, fs: Future[Any]) -> None:
@@ -178,7 +165,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             conn.begin_again()
             self._watch(conn, State.BODY, conn.entry.began + ARRIVAL_SECONDS - time.monotonic())
         elif not again:
-            self._part(conn)
+            self._begin_close(conn)
         else:
             conn.next_request()
             if not conn.received:
@@ -188,11 +175,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             else:
                 self._watch(conn, State.HEAD, ARRIVAL_SECONDS)
 
-    def _part(self, conn: Connection) -> None:
-        """Say that no more will be sent, and wait for the client to have read the last."""
+    def _begin_close(self, conn: Connection) -> None:
+        """Tell the client that no more will be sent, and wait until it has read the last answer."""
         conn.entry.leave()
         _shut(conn.sock, socket.SHUT_WR)
-        self._watch(conn, State.PARTING, PART_SECONDS)
+        self._watch(conn, State.CLOSING, CLOSE_SECONDS)
 
     def _close(self, conn: Connection) -> None:
         self._unwatch(conn)
@@ -201,11 +188,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         conn.close()
 
     def murder_pending(self) -> None:
-        """End what takes too long; gunicorn calls this whenever something has happened."""
+        """End what takes too long; gunicorn calls this after each round of events."""
         now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
+        if now - self._last_look < LOOK_SECONDS:
             return
-        self._looked = now
+        self._last_look = now
         admission = self._service.admission
         crowded, admission.refused = admission.refused, False
         for conn in list(self._watched):
@@ -217,7 +204,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
             elif crowded and conn.state is State.BODY and now - conn.entry.began > SLOW_SECONDS:
                 conn.error = Overloaded("too much is waiting to wait for a slow body; try again")
                 self._serve(conn)
-        longest = ARRIVAL_SECONDS + self._service.settings.deadline_seconds + LEAVE_SECONDS
+        longest = ARRIVAL_SECONDS + self._service.settings.deadline_seconds + READ_SECONDS
         for conn in self._served.values():
             if crowded and conn.entry.is_unread_since(now - SLOW_SECONDS):
                 self._cut_off(conn, CutOff.UNREAD)
@@ -252,20 +239,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         super().handle_exit(sig, frame)
 
     def handle_error(self, _req: Any, client: socket.socket, _addr: Any, exc: Exception) -> None:
-        """Answer what is no HTTP in the form of every other error, and quote nothing of it."""
-        if isinstance(exc, ServeError | http.ParseException):
-            self.log.warning("refused what is not HTTP: %s", type(exc).__name__)
-            kind = KINDS.get(type(exc), BadRequest)
-            said = f"the request is not valid HTTP: {type(exc).__name__}"
-            error = exc if isinstance(exc, ServeError) else kind(said)
-        else:
+        """Answer what is not HTTP in the form of every other error, and quote nothing of it."""
+        error = refusal(exc)
+        if isinstance(error, InternalError):
             self.log.error("internal error: %s", type(exc).__name__)
-            error = InternalError("internal error; the log says more")
+        else:
+            self.log.warning("refused what is not HTTP: %s", type(exc).__name__)
         with suppress(OSError):  # nobody is there to be told
             client.sendall(response(error))
 
 
 def _shut(client: socket.socket, how: int) -> None:
-    """End one direction, or both; who waits on it in another thread is woken."""
+    """Close one direction of a connection, or both; a thread that waits on it is woken."""
     with suppress(OSError):  # it is closed already
         client.shutdown(how)

@@ -9,22 +9,30 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
+from platform_facts import MEGABYTE
 from tests.conftest import BLOG, BUNDLED
 from tests.contract import raw, targets
 from tests.contract.test_stop import children, threads
 
 CROWD = 1000
 RECORD = b'{"text": "fine"}\n'
-MEGABYTE = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[targets.OverHttp]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the server writes."""
+    return tmp_path_factory.mktemp("crowds") / "log"
+
+
+@pytest.fixture(scope="module")
+def server(log: Path) -> Iterator[targets.OverHttp]:
     """A server that may open 1,024 files, as on the platform, in a process that may open more."""
-    with targets.gunicorn({"MODEL_DIR": str(BUNDLED), "MAX_PAYLOAD_MB": "1"}) as (found, process):
+    environment = {"MODEL_DIR": str(BUNDLED), "MAX_PAYLOAD_MB": "1"}
+    with log.open("wb") as file, targets.gunicorn(environment, file) as (found, process):
         found.wait(process)
         found.request("POST", "/invocations", BLOG)
         (worker,) = children(process.pid)
@@ -97,7 +105,9 @@ def test_slow_bodies_make_room_when_all_of_it_is_theirs(server: targets.OverHttp
     assert {answer.status for answer in told if answer is not None} == {503}
 
 
-def test_answers_that_nobody_reads_count_until_they_make_room(server: targets.OverHttp) -> None:
+def test_answers_that_nobody_reads_count_until_they_make_room(
+    server: targets.OverHttp, log: Path
+) -> None:
     lines = b'"features"\n' * 90_000  # an answer of some 12 MB, where bodies may hold 4 together
     wish = "X-Amzn-SageMaker-Custom-Attributes: on-bad-record=report"
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as deaf:
@@ -113,6 +123,7 @@ def test_answers_that_nobody_reads_count_until_they_make_room(server: targets.Ov
             assert time.monotonic() < end
             time.sleep(0.2)
         assert server.request("POST", "/invocations", RECORD).status == 200
+    assert log.read_text().count("a request was cut off: its answer was not read") == 1
 
 
 def test_an_answer_that_is_read_slowly_is_not_cut(server: targets.OverHttp) -> None:

@@ -21,7 +21,7 @@ IMPATIENT = """
 from serve import settings
 settings.ARRIVAL_SECONDS = 1.0
 from serve import worker
-worker.LEAVE_SECONDS = 1.0
+worker.READ_SECONDS = 1.0
 from serve.__main__ import main
 main()
 """
