@@ -16,7 +16,7 @@ from model_handler import artifacts, outputs, tokens
 from model_handler.engines import Model, Options
 from model_handler.errors import LogitError, TooManyError
 from model_handler.limits import Limits
-from model_handler.loading import Loader, State, open_batched, settle
+from model_handler.loading import Loader, Status, open_batched, settle
 from model_handler.pace import MARGIN
 from model_handler.tokens import Text
 
@@ -76,29 +76,9 @@ class Handler:
         self.wait = self._loader.wait
 
     @property
-    def state(self) -> State:
-        """Where the load stands."""
-        return self._loader.state
-
-    @property
-    def failure(self) -> str | None:
-        """Why loading failed; None unless the state is FAILED."""
-        return None if self._loader.failure is None else str(self._loader.failure)
-
-    @property
-    def engine(self) -> str | None:
-        """The name of the engine; None until the model is loaded."""
-        return None if self._loader.loaded is None else self._loader.loaded.model.name
-
-    @property
-    def classes(self) -> tuple[outputs.Label, ...]:
-        """All labels of the model; none until it is loaded."""
-        return () if self._loader.loaded is None else self._loader.loaded.model.labels
-
-    @property
-    def load_seconds(self) -> float | None:
-        """How long the load took; None until the model is loaded."""
-        return None if self._loader.loaded is None else self._loader.loaded.seconds
+    def status(self) -> Status:
+        """Where the load stands, and what is known of the model once it is loaded."""
+        return self._loader.status
 
     def load(self, deadline: float = math.inf) -> Model:
         """Load the model or join the load under way.

@@ -61,11 +61,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     @app.get("/ping")
     def ping() -> Response:
-        state = handler.wait(PING_PATIENCE_SECONDS)
-        if state is State.FAILED:
-            raise errors.ModelUnavailable(f"the model could not be loaded: {handler.failure}")
-        if state is not State.READY and settings.ping_ready == "strict":
-            raise errors.ModelUnavailable(f"the model is not ready: {state.value}")
+        status = handler.wait(PING_PATIENCE_SECONDS)
+        if status.state is State.FAILED:
+            raise errors.ModelUnavailable(f"the model could not be loaded: {status.failure}")
+        if status.state is not State.READY and settings.ping_ready == "strict":
+            raise errors.ModelUnavailable(f"the model is not ready: {status.state.value}")
         return Response(status=200)
 
     @app.get("/execution-parameters")

@@ -129,14 +129,14 @@ class Telemetry:
             **{f"{name}_ms": round(1000 * account.stages.get(name, 0.0), 2) for name in STAGES},
             "total_ms": round(1000 * total, 2),
             "cold": usage.cold,
-            "engine": self._handler.engine,
+            "engine": self._handler.status.engine,
         }
         if account.predictions:
             found = metrics.tally(account.predictions)
             line |= _predicted(found)
             if self._emf:
                 line |= self._embed(metrics.request(account.records, usage))
-                known = [] if found.values else list(map(str, self._handler.classes))
+                known = [] if found.values else list(map(str, self._handler.status.labels))
                 self._window.add(found, known)
         if account.by_code and self._emf:
             line |= self._embed(metrics.call(usage))

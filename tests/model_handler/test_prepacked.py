@@ -36,7 +36,7 @@ def settled(directory: Path) -> tuple[Handler, list[Prediction]]:
     for thread in threading.enumerate():
         if thread.name == "settle-model":
             thread.join()
-    return handler, [] if handler.state is State.FAILED else labelled(handler, *TEXTS)
+    return handler, [] if handler.status.state is State.FAILED else labelled(handler, *TEXTS)
 
 
 def edit(directory: Path, change: Callable[[manifest.Prepacked], manifest.Prepacked]) -> None:
@@ -66,7 +66,7 @@ def spoil_and_sign(directory: Path) -> None:
 
 def test_right_ones_are_mapped(model: Path, caplog: pytest.LogCaptureFixture) -> None:
     handler, _ = settled(model)
-    assert handler.state is State.READY
+    assert handler.status.state is State.READY
     assert caplog.messages == []
     if sys.platform == "linux":
         maps = Path("/proc/self/maps").read_text()
@@ -95,7 +95,7 @@ def test_wrong_ones_are_left_for_the_portable_graph(
     _, expected = settled(packed)
     spoil(model)
     handler, found = settled(model)
-    assert handler.state is State.READY
+    assert handler.status.state is State.READY
     assert [p.predicted_label for p in found] == [p.predicted_label for p in expected]
     assert [p.probability for p in found] == pytest.approx(
         [p.probability for p in expected], abs=1e-4
@@ -135,8 +135,8 @@ def test_weights_that_are_not_whole_fail_the_model_once_they_are_hashed(
     content[-1] ^= 1  # too little for the probe to notice
     path.write_bytes(content)
     handler, _ = settled(model)
-    assert handler.state is State.FAILED
-    assert "model.bin is damaged: its sha256" in (handler.failure or "")
+    assert handler.status.state is State.FAILED
+    assert "model.bin is damaged: its sha256" in str(handler.status.failure)
 
 
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs Debian's qemu-user")
