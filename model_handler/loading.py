@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from model_handler import cpu, tokens
-from model_handler.batching import Batcher
+from model_handler import resources
+from model_handler.batching import Batcher, StopTime
 from model_handler.engines import Model, Options
 from model_handler.errors import LateError, ModelError
-from model_handler.limits import Limits
 from model_handler.outputs import Label
+from model_handler.resources import Limits
 
 log = logging.getLogger(__name__)
 
@@ -76,14 +76,12 @@ def open_batched(
     options: Options,
     open_model: Callable[[Path, Limits, Options], Model],
     clock: Callable[[], float] = time.monotonic,
+    stop: StopTime | None = None,
 ) -> Loaded:
     """Open the model in a directory, with a batcher for it; raises ModelError."""
     began = clock()
     model = open_model(directory, limits, options)
-    threads = limits.threads
-    budget = tokens.BUDGET * threads
-    padding = 0 if model.equal_lengths else tokens.PADDING
-    batcher = Batcher(model.engine, model.pad_id, budget, threads, padding, clock)
+    batcher = Batcher.for_model(model, limits.threads, clock, stop)
     batcher.settled = False
     seconds = clock() - began
     log.info(
@@ -120,6 +118,7 @@ class Loader(Generic[T]):
         settle: Callable[[T], None] | None,
         threads: int,
         clock: Callable[[], float] = time.monotonic,
+        stop: StopTime | None = None,
     ) -> None:
         self.status = Status()  # replaced as a whole, so that whoever reads it needs no lock
         self.loaded: T | None = None
@@ -128,6 +127,7 @@ class Loader(Generic[T]):
         self._settle_once = settle
         self._threads = threads
         self._clock = clock
+        self._stop = stop or StopTime()
         self._claim = threading.Lock()  # held for the moment in which one thread takes the load
         self._done = threading.Event()  # set once the state is READY or FAILED
 
@@ -142,12 +142,14 @@ class Loader(Generic[T]):
         return self.status
 
     def load(self, deadline: float = math.inf) -> T:
-        """Load the model or join the load under way.
+        """Load, or join the load under way, and return what is loaded.
 
-        Raises ModelError once loading failed, and LateError when the deadline passes meanwhile.
+        Raises ModelError once loading failed, and LateError when the deadline or the stop time
+        passes meanwhile.
         """
         self._load()
-        self._done.wait(None if deadline == math.inf else max(0.0, deadline - self._clock()))
+        until = min(deadline, self._stop.at)
+        self._done.wait(None if until == math.inf else max(0.0, until - self._clock()))
         if self.status.failure is not None:
             raise self.status.failure
         if self.loaded is None:
@@ -160,7 +162,7 @@ class Loader(Generic[T]):
             if self.status.state is not State.COLD:
                 return
             self.status = Status(State.LOADING)
-        cpu.limit_libraries(self._threads)
+        resources.configure_libraries(self._threads)
         if self._try(self._open) and self._settle_once is not None:
             # Not a daemon: whoever stops the process at once still gets what settling has to say.
             settle = partial(self._try, self._settle)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 
-from model_handler import Handler, Options, Pairs, State, limits
+from model_handler import Handler, Limits, Options, Pairs, State, resources
 from serve import errors, faults, negotiation, wire
 from serve.admission import Admission, Entry
 from serve.records import Record
@@ -36,7 +36,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     Settings default to the environment's. Raises ModelError if an eager load fails.
     """
     settings = settings or Settings.from_environment()
-    found = limits.read(settings.cpu_threads, settings.memory_mb)
+    found = resources.read(settings.cpu_threads, settings.memory_mb)
     pairs = Pairs.FEATURES if settings.text_pairs else Pairs.TEXT_PAIR
     options = Options(settings.max_length, pairs, runs_code=bool(settings.program))
     model = Handler(settings.model_dir, found, options)
@@ -129,7 +129,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _user_code(settings: Settings, found: limits.Limits, model: Handler) -> UserCode:
+def _user_code(settings: Settings, found: Limits, model: Handler) -> UserCode:
     from serve.user_code import UserCode
 
     return UserCode(settings, found.threads, model)

@@ -46,9 +46,9 @@ class UserCode:
         """`handler` has the model for code without a model_fn; `threads` is for libraries."""
         self._settings = settings
         self._handler = handler
-        self._thread = OneThread()
+        self._thread = OneThread(handler.stop)
         opened = partial(self._thread.run, self._open)
-        self._loader: Loader[Loaded] = Loader(opened, None, threads)
+        self._loader: Loader[Loaded] = Loader(opened, None, threads, stop=handler.stop)
         self.start = self._loader.start
         self.wait = self._loader.wait
 
@@ -63,7 +63,6 @@ class UserCode:
 
     def finish_by(self, end: float) -> None:
         """Give up what is not answered by then, by the clock: the server is about to stop."""
-        self._thread.end = end
         self._handler.finish_by(end)
 
     def answer(
@@ -85,7 +84,7 @@ class UserCode:
         )
         cold = not self._loader.used.is_set()
         try:
-            self._loader.load(min(call.deadline, self._thread.end))
+            self._loader.load(call.deadline)
             found: tuple[bytes, str] = self._thread.run(partial(self._run, call), call.deadline)
             self._loader.used.set()
             account.by_code = True

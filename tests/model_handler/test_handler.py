@@ -26,6 +26,7 @@ from model_handler import (
     artifacts,
     tokens,
 )
+from model_handler.batching import PADDING
 from model_handler.engines import Engine, Model, Options
 from model_handler.errors import LogitError
 from model_handler.tokens import Batch
@@ -176,7 +177,7 @@ def test_more_than_can_be_scored_in_time_is_refused_with_the_number_that_can() -
         run = model.engine.logits
 
         def logits(batch: Batch) -> np.ndarray:
-            clock.now += 0.01 * (batch.ids.size + tokens.PADDING)  # a hundred tokens a second
+            clock.now += 0.01 * (batch.ids.size + PADDING)  # a hundred tokens a second
             return run(batch)
 
         model.engine.logits = logits  # type: ignore[method-assign]  # slower by the clock
