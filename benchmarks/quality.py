@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from model_handler import Handler, Limits, Prediction, artifacts, cpu
+from model_handler import Handler, Limits, Prediction, artifacts, resources
 from training import data, metrics
 
 STEP = 100
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=artifacts.default_dir())
     options = parser.parse_args()
     reviews = data.read(options.data / "validation.jsonl.gz")
-    handler = Handler(options.model, Limits(cpu.threads()))
+    handler = Handler(options.model, Limits(resources.threads()))
     predicted = []
     for start in tqdm(range(0, len(reviews), STEP)):
         texts = [review.text for review in reviews[start : start + STEP]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from compress import export, probe
 from compress.probe import Reference
-from model_handler import artifacts, cpu, limits, tokens
+from model_handler import Limits, artifacts, resources, tokens
 from model_handler.engines import Options
 from model_handler.outputs import Label, ProblemType
 from model_handler.tokens import Pairs
@@ -52,7 +52,7 @@ def export_from(
 
     artifacts.check_checkpoint(directory, sorted(directory.iterdir()))
     say("open the checkpoint")
-    found = torch_engine.open_model(directory, limits.Limits(cpu.threads()), options)
+    found = torch_engine.open_model(directory, Limits(resources.threads()), options)
     engine = found.engine
     if not isinstance(engine, torch_engine.TorchEngine):
         raise TypeError(f"torch_engine opens {type(engine).__name__}")

@@ -16,7 +16,7 @@ from compress import card, graph, probe, quantise, tokenizer
 from compress import checkpoint as checkpoints
 from compress.checkpoint import Checkpoint
 from compress.forms import Form
-from model_handler import cpu, engines, limits
+from model_handler import Limits, engines, resources
 from model_handler import manifest as manifests
 from model_handler.errors import EngineError
 from model_handler.tokens import Pairs
@@ -146,7 +146,7 @@ def _runner(path: Path) -> probe.Run:
 
     return partial(
         onnx_engine.run,
-        onnx_engine.open_session(path, limits.Limits(cpu.threads()), pack=False),
+        onnx_engine.open_session(path, Limits(resources.threads()), pack=False),
     )
 
 
@@ -168,7 +168,7 @@ def _quantise(found: Checkpoint, source: Path, made: Path, forms: Mapping[str, F
             f"{found.architecture} cannot be packed, onnxruntime cannot run its graph: {REMEDY}"
         ) from error
     quantised.with_suffix(".bin").unlink()
-    session = onnx_engine.open_session(made / GRAPH, limits.Limits(cpu.threads()))
+    session = onnx_engine.open_session(made / GRAPH, Limits(resources.threads()))
     logits = probe.answers(partial(onnx_engine.run, session), found.texts.batches)
     return Quantised(
         logits,

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from compress import quantise
 from compress.forms import Form
 from compress.probe import Reference
-from model_handler import cpu
-from model_handler.limits import Limits
+from model_handler import Limits, resources
 from model_handler.tokens import Batch
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class _Switched:
 
         graph = source.with_name("switched.onnx")
         self.places = quantise.quantise(source, graph, switch=form)
-        self._session = onnx_engine.open_session(graph, Limits(cpu.threads()))
+        self._session = onnx_engine.open_session(graph, Limits(resources.threads()))
         graph.with_suffix(".bin").unlink()  # it stays mapped
 
     def errors(self, texts: Reference, wide: np.ndarray) -> np.ndarray:

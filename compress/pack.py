@@ -26,7 +26,7 @@ from compress import (
     source,
     validate,
 )
-from model_handler import ModelError, cpu
+from model_handler import ModelError, resources
 from model_handler import manifest as manifests
 
 # What the extra [compress] brings; serving a packed model needs none of it.
@@ -71,7 +71,7 @@ def _run(options: Namespace, say: progress.Steps) -> None:
     if options.prepack_only:
         out = options.prepack_only
         left_out = _prepack(out, options.archive, say)
-        done = f"weights for {cpu.kind()} added"
+        done = f"weights for {resources.cpu_kind()} added"
     else:
         _check_installed()
         plan = options.validate and report.Plan(

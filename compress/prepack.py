@@ -9,8 +9,8 @@ from pathlib import Path
 
 from compress import folder, interrupts
 from compress import graph as graphs
-from model_handler import cpu
 from model_handler import manifest as manifests
+from model_handler import resources
 from model_handler.manifest import Manifest, Prepacked
 
 
@@ -24,7 +24,7 @@ def add(directory: Path) -> Prepacked:
 
     manifest = manifests.read(directory)
     manifests.verify(directory, manifest.files)
-    kind = cpu.kind()
+    kind = resources.cpu_kind()
     graph = f"prepacked-{kind}.onnx"
     with tempfile.TemporaryDirectory(prefix=".prepack-", dir=directory) as scratch:
         with folder.full_disk_noticed(directory):

@@ -15,11 +15,10 @@ from compress import card, examples, figures, progress
 from compress.examples import Example, ExamplesError, Task
 from compress.figures import Answers, Places
 from compress.report import Change, Plan, Report
-from model_handler import artifacts, cpu, outputs, tokens
+from model_handler import Limits, artifacts, outputs, resources, tokens
 from model_handler import manifest as manifests
 from model_handler.batching import Batcher
 from model_handler.engines import Options
-from model_handler.limits import Limits
 from model_handler.outputs import ProblemType
 from model_handler.tokens import Pairs
 
@@ -41,7 +40,7 @@ def validate(checkpoint: Path, made: Path, plan: Plan, rows: int) -> Report:
     """
     from model_handler.engines import torch_engine
 
-    limits = Limits(cpu.threads())
+    limits = Limits(resources.threads())
     packed = artifacts.open_model(made, limits)
     packed.engine.settle()  # what is left to do is to change to the layout of this CPU
     manifest = manifests.read(made)
@@ -100,9 +99,7 @@ def _chunks(found: Iterator[Example]) -> Iterator[list[Example]]:
 
 def _scorer(model: Model, task: Task) -> Callable[[Sequence[tokens.Text]], np.ndarray]:
     """Score N texts with a model as the server does: probabilities, or values, float64 (N, L)."""
-    threads = cpu.threads()
-    padding = 0 if model.equal_lengths else tokens.PADDING
-    batcher = Batcher(model.engine, model.pad_id, tokens.BUDGET * threads, padding=padding)
+    batcher = Batcher.for_model(model, resources.threads())
 
     def score(texts: Sequence[tokens.Text]) -> np.ndarray:
         logits = batcher.logits(tokens.encode(model.tokenizer, texts)).logits

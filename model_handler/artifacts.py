@@ -11,15 +11,14 @@ from pathlib import Path
 from model_handler import jsonfile, manifest
 from model_handler.engines import Model, Options
 from model_handler.errors import ArtifactError
-from model_handler.limits import Limits
 from model_handler.outputs import ProblemType
+from model_handler.resources import Limits
 from model_handler.tokens import Pairs
+from platform_facts import MODEL_DIR
 
 log = logging.getLogger(__name__)
 
-# Where SageMaker unpacks model.tar.gz:
-# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-PLATFORM_DIR = Path("/opt/ml/model")
+PLATFORM_DIR = Path(MODEL_DIR)
 CONFIG = "config.json"
 SHARDS = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", *SHARDS)

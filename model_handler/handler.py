@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_handler import artifacts, outputs, tokens
+from model_handler.batching import StopTime
 from model_handler.engines import Model, Options
 from model_handler.errors import LogitError, TooManyError
-from model_handler.limits import Limits
-from model_handler.loading import Loader, State, open_batched, settle
+from model_handler.loading import Loader, Status, open_batched, settle
 from model_handler.pace import MARGIN
+from model_handler.resources import Limits
 from model_handler.tokens import Text
 
 if TYPE_CHECKING:
@@ -69,53 +70,32 @@ class Handler:
     ) -> None:
         self._clock = clock
         limits = limits or Limits()
-        opened = partial(open_batched, directory, limits, options or Options(), open_model, clock)
-        self._loader = Loader(opened, settle, limits.threads, clock)
-        self._end = math.inf
+        options = options or Options()
+        self.stop = StopTime()
+        opened = partial(open_batched, directory, limits, options, open_model, clock, self.stop)
+        self._loader = Loader(opened, settle, limits.threads, clock, self.stop)
         self.start = self._loader.start
         self.wait = self._loader.wait
 
     @property
-    def state(self) -> State:
-        """Where the load stands."""
-        return self._loader.state
-
-    @property
-    def failure(self) -> str | None:
-        """Why loading failed; None unless the state is FAILED."""
-        return None if self._loader.failure is None else str(self._loader.failure)
-
-    @property
-    def engine(self) -> str | None:
-        """The name of the engine; None until the model is loaded."""
-        return None if self._loader.loaded is None else self._loader.loaded.model.name
-
-    @property
-    def classes(self) -> tuple[outputs.Label, ...]:
-        """All labels of the model; none until it is loaded."""
-        return () if self._loader.loaded is None else self._loader.loaded.model.labels
-
-    @property
-    def load_seconds(self) -> float | None:
-        """How long the load took; None until the model is loaded."""
-        return None if self._loader.loaded is None else self._loader.loaded.seconds
+    def status(self) -> Status:
+        """Where the load stands, and what is known of the model once it is loaded."""
+        return self._loader.status
 
     def load(self, deadline: float = math.inf) -> Model:
         """Load the model or join the load under way.
 
         Raises ModelError once loading failed, LateError when the deadline passes meanwhile.
         """
-        return self._loader.load(min(deadline, self._end)).model
+        return self._loader.load(deadline).model
 
     def finish_by(self, end: float) -> None:
-        """What is not scored by then, by the clock, is given up: the server is about to stop."""
-        self._end = end
-        if self._loader.loaded is not None:
-            self._loader.loaded.batcher.end = end
+        """Give up what is not scored by then, by the clock: the server is about to stop."""
+        self.stop.at = end
 
     def too_long(self, texts: Sequence[Text], deadline: float = math.inf) -> set[Text]:
         """Find the texts that would be cut to the model's length; raises what `load` raises."""
-        loaded = self._loader.load(min(deadline, self._end))
+        loaded = self._loader.load(deadline)
         check = partial(loaded.batcher.check, deadline)
         rows = tokens.encode(loaded.model.tokenizer, texts, check=check)
         return {text for text, row in zip(texts, rows, strict=True) if row.truncated}
@@ -138,11 +118,10 @@ class Handler:
         number of texts that fit; and LogitError when a logit is no finite number.
         """
         cold, began = not self._loader.used.is_set(), self._clock()
-        loaded = self._loader.load(min(deadline, self._end))
+        loaded = self._loader.load(deadline)
         if not texts:
             return Scored([], Usage(cold=cold))
         model, batcher = loaded.model, loaded.batcher
-        batcher.end = self._end  # it may have been set while the model was loading
         ready = self._clock()
         once = list(dict.fromkeys(texts))  # equal texts are scored once
         most = batcher.affordable(deadline)

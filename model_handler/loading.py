@@ -7,21 +7,20 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from model_handler import cpu, tokens
-from model_handler.batching import Batcher
+from model_handler import resources
+from model_handler.batching import Batcher, StopTime
 from model_handler.engines import Model, Options
 from model_handler.errors import LateError, ModelError
-from model_handler.limits import Limits
+from model_handler.outputs import Label
+from model_handler.resources import Limits
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 # What a load leaves for later waits for the first prediction, but not longer than this.
 SETTLE_AFTER_SECONDS = 1.0
@@ -39,12 +38,36 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
+class Status:
+    """Where a load stands, and what is known once something is loaded.
+
+    `failure` is why the load failed, None in any other state. `engine` names the engine, `labels`
+    are all labels of the model in the order of its logits, and `load_seconds` is how long the load
+    took; there is none of these before the load is done.
+    """
+
+    state: State = State.COLD
+    failure: ModelError | None = None
+    engine: str | None = None
+    labels: tuple[Label, ...] = ()
+    load_seconds: float | None = None
+
+
+class HasStatus(Protocol):
+    """What a load ends with, which knows the status from then on."""
+
+    @property
+    def status(self) -> Status:
+        """READY, and what is known of what was loaded."""
+
+
+@dataclass(frozen=True)
 class Loaded:
-    """A model that is open, the batcher that feeds its engine, and the seconds that took."""
+    """A model that is open, the batcher that feeds its engine, and the status from then on."""
 
     model: Model
     batcher: Batcher
-    seconds: float
+    status: Status
 
 
 def open_batched(
@@ -53,14 +76,12 @@ def open_batched(
     options: Options,
     open_model: Callable[[Path, Limits, Options], Model],
     clock: Callable[[], float] = time.monotonic,
+    stop: StopTime | None = None,
 ) -> Loaded:
     """Open the model in a directory, with a batcher for it; raises ModelError."""
     began = clock()
     model = open_model(directory, limits, options)
-    threads = limits.threads
-    budget = tokens.BUDGET * threads
-    padding = 0 if model.equal_lengths else tokens.PADDING
-    batcher = Batcher(model.engine, model.pad_id, budget, threads, padding, clock)
+    batcher = Batcher.for_model(model, limits.threads, clock, stop)
     batcher.settled = False
     seconds = clock() - began
     log.info(
@@ -72,13 +93,17 @@ def open_batched(
         "rows of equal length run together" if model.equal_lengths else "rows are padded",
         seconds,
     )
-    return Loaded(model, batcher, seconds)
+    status = Status(State.READY, engine=model.name, labels=model.labels, load_seconds=seconds)
+    return Loaded(model, batcher, status)
 
 
 def settle(loaded: Loaded) -> None:
     """Do what a load has left for later; raises ModelError."""
     loaded.model.engine.settle()
     loaded.batcher.settled = True
+
+
+T = TypeVar("T", bound=HasStatus)
 
 
 class Loader(Generic[T]):
@@ -93,15 +118,16 @@ class Loader(Generic[T]):
         settle: Callable[[T], None] | None,
         threads: int,
         clock: Callable[[], float] = time.monotonic,
+        stop: StopTime | None = None,
     ) -> None:
-        self.state = State.COLD
-        self.failure: ModelError | None = None  # why loading failed, once the state is FAILED
+        self.status = Status()  # replaced as a whole, so that whoever reads it needs no lock
         self.loaded: T | None = None
         self.used = threading.Event()  # set once the first prediction is out
         self._open_once = open_once
         self._settle_once = settle
         self._threads = threads
         self._clock = clock
+        self._stop = stop or StopTime()
         self._claim = threading.Lock()  # held for the moment in which one thread takes the load
         self._done = threading.Event()  # set once the state is READY or FAILED
 
@@ -109,21 +135,23 @@ class Loader(Generic[T]):
         """Start loading in a thread of its own, if nobody has."""
         threading.Thread(target=self._load, name="load-model", daemon=True).start()
 
-    def wait(self, seconds: float) -> State:
-        """Wait for a load under way, at most so long, and tell the state."""
-        if self.state is State.LOADING:
+    def wait(self, seconds: float) -> Status:
+        """Wait for a load under way, at most so long, and return the status."""
+        if self.status.state is State.LOADING:
             self._done.wait(seconds)
-        return self.state
+        return self.status
 
     def load(self, deadline: float = math.inf) -> T:
-        """Load the model or join the load under way.
+        """Load, or join the load under way, and return what is loaded.
 
-        Raises ModelError once loading failed, and LateError when the deadline passes meanwhile.
+        Raises ModelError once loading failed, and LateError when the deadline or the stop time
+        passes meanwhile.
         """
         self._load()
-        self._done.wait(None if deadline == math.inf else max(0.0, deadline - self._clock()))
-        if self.failure is not None:
-            raise self.failure
+        until = min(deadline, self._stop.at)
+        self._done.wait(None if until == math.inf else max(0.0, until - self._clock()))
+        if self.status.failure is not None:
+            raise self.status.failure
         if self.loaded is None:
             raise LateError("the model is still loading")
         return self.loaded
@@ -131,13 +159,11 @@ class Loader(Generic[T]):
     def _load(self) -> None:
         """Load, unless another thread has begun to."""
         with self._claim:
-            if self.state is not State.COLD:
+            if self.status.state is not State.COLD:
                 return
-            self.state = State.LOADING
-        cpu.limit_libraries(self._threads)
-        if self._try(self._open):
-            self.state = State.READY
-        if self.state is State.READY and self._settle_once is not None:
+            self.status = Status(State.LOADING)
+        resources.configure_libraries(self._threads)
+        if self._try(self._open) and self._settle_once is not None:
             # Not a daemon: whoever stops the process at once still gets what settling has to say.
             settle = partial(self._try, self._settle)
             threading.Thread(target=settle, name="settle-model", daemon=False).start()
@@ -145,6 +171,7 @@ class Loader(Generic[T]):
 
     def _open(self) -> None:
         self.loaded = self._open_once()
+        self.status = self.loaded.status
 
     def _settle(self) -> None:
         if self.used.wait(SETTLE_AFTER_SECONDS):
@@ -158,10 +185,10 @@ class Loader(Generic[T]):
             step()
             return True
         except ModelError as error:
-            self.failure = error
+            failure = error
         except Exception as error:
             log.exception("the model could not be loaded")
-            self.failure = ModelError(f"unforeseen {type(error).__name__}; the log has more")
-        self.state = State.FAILED
-        log.error("model load failed: %s", self.failure)
+            failure = ModelError(f"unforeseen {type(error).__name__}; the log has more")
+        self.status = replace(self.status, state=State.FAILED, failure=failure)
+        log.error("model load failed: %s", failure)
         return False

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from model_handler import jsonfile
 from model_handler.errors import ArtifactError
-from model_handler.limits import MEGABYTE, Limits, advice
+from model_handler.resources import Limits
+from platform_facts import MEGABYTE, MEMORY_SIZES_MB
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Footprint:
 
 # Types of weights that take twice as much memory once they are float32.
 HALVES = ("float16", "bfloat16")
-# Peak resident size of all processes, less the weights, as benchmarks/bench.py measures it.
+# Peak resident size of all processes, less the weights, as the benchmarks measure it.
 PACKED = Footprint(120 * MEGABYTE, ("model.bin",), "")
 CHECKPOINT = Footprint(
     360 * MEGABYTE, ("*.safetensors", "*.bin"), ", or pack it with pack-model, which takes a third"
@@ -35,12 +36,26 @@ def check(directory: Path, footprint: Footprint, limits: Limits) -> None:
     """Raise ArtifactError if the model cannot fit, before the kernel kills the server for it."""
     found = (list(directory.glob(pattern)) for pattern in footprint.weights)
     size = sum(path.stat().st_size for path in next(filter(None, found), []))
-    if footprint is CHECKPOINT:
-        config = jsonfile.read(directory / "config.json")
-        size *= 2 if (config.get("dtype") or config.get("torch_dtype")) in HALVES else 1
+    if footprint is CHECKPOINT and stored_type(directory) in HALVES:
+        size *= 2
     needed = footprint.base + size
     if limits.memory is not None and needed > limits.memory:
         raise ArtifactError(
             f"the model needs about {needed // MEGABYTE:,} MB of memory and there are "
             f"{limits.memory // MEGABYTE:,}: {advice(needed)}{footprint.remedy}"
         )
+
+
+def stored_type(directory: Path) -> str | None:
+    """Read from config.json what type the weights of a checkpoint are stored in, if it says so."""
+    config = jsonfile.read(directory / "config.json")
+    found = config.get("dtype") or config.get("torch_dtype")  # transformers 5, and before
+    return found if isinstance(found, str) else None
+
+
+def advice(needed: int) -> str:
+    """Say what to do about a model that needs this many bytes."""
+    fitting = next((size for size in MEMORY_SIZES_MB if size * MEGABYTE >= needed), None)
+    if fitting is not None:
+        return f"choose MemorySizeInMB {fitting}"
+    return "no serverless endpoint has as much; choose an instance endpoint"

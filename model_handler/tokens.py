@@ -1,4 +1,4 @@
-"""Encode texts as rows of token ids, pad rows to batches, and say which rows go together."""
+"""Encode texts as rows of token ids, and pad rows to the batches that an engine runs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 # One text, or two that belong together, such as a question and a passage.
 Text = str | tuple[str, str]
 
-# Tokens in one run of the engine, for each of its threads. Measured by benchmarks/batches.py:
-# fewer leave the CPU's vector units waiting for weights, more push activations out of its cache.
-BUDGET = 256
-# A row is padded by at most so many tokens to join a run: a run of its own costs as much as them.
-PADDING = 8
 # Texts encoded at once. The tokenizer keeps more than a hundred bytes for each token of a text, its
 # place and its spelling among them, until the ids are taken out; of a large body that is too much.
 CHUNK = 128
@@ -150,13 +145,3 @@ def pad(rows: Sequence[Row], pad_id: int) -> Batch:
         if row.types is not None:
             types[index, : len(row)] = row.types
     return Batch(ids, mask, types)
-
-
-def fits(longest: int, shortest: int, count: int, budget: int, padding: int = PADDING) -> bool:
-    """Whether `count` rows of these lengths may go through the engine in one run."""
-    return count == 1 or (longest - shortest <= padding and longest * count <= budget)
-
-
-def work(rows: Sequence[Row]) -> int:
-    """What a run of rows costs, in tokens: with padding, and with what any run costs."""
-    return max(map(len, rows)) * len(rows) + PADDING

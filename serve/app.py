@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, g, request
 
-from model_handler import Handler, Limits, ModelError, Options, Pairs, State, limits
+from model_handler import Handler, Limits, Options, Pairs, State, resources
 from platform_facts import BATCH_LARGEST_PAYLOAD_MB, MEGABYTE, PING_SECONDS
 from serve import error_answers, errors, negotiation, wire
 from serve.admission import Admission, Entry
@@ -52,7 +52,7 @@ class Service:
     @classmethod
     def from_settings(cls, settings: Settings) -> Service:
         """Make all parts; nothing is loaded yet. What few servers need is imported only here."""
-        found = limits.read(settings.cpu_threads, settings.memory_mb)
+        found = resources.read(settings.cpu_threads, settings.memory_mb)
         pairs = Pairs.FEATURES if settings.text_pairs else Pairs.TEXT_PAIR
         options = Options(settings.max_length, pairs, runs_code=bool(settings.program))
         model = Handler(settings.model_dir, found, options)
@@ -77,11 +77,11 @@ class Service:
 
 def ping(service: Service) -> Response:
     """Answer 200, unless the model could not be loaded, or is not ready and PING_READY=strict."""
-    state = service.handler.wait(PING_WAIT_SECONDS)
-    if state is State.FAILED:
-        raise ModelError(service.handler.failure)
-    if state is not State.READY and service.settings.ping_ready == "strict":
-        raise errors.ModelUnavailable(f"the model is not ready: {state.value}")
+    status = service.handler.wait(PING_WAIT_SECONDS)
+    if status.failure is not None:
+        raise status.failure
+    if status.state is not State.READY and service.settings.ping_ready == "strict":
+        raise errors.ModelUnavailable(f"the model is not ready: {status.state.value}")
     return Response(status=200)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from model_handler import Usage
+from model_handler.batching import StopTime
 from serve.code_arguments import Context
 from serve.errors import DeadlineExceeded, Overloaded
 from serve.request_summary import Stages
@@ -59,8 +60,8 @@ class WholeLines(io.TextIOBase):
 class OneThread:
     """Runs work in the order it comes in, in a thread that does not hold up the process's end."""
 
-    def __init__(self) -> None:
-        self.end = math.inf  # when the server stops, by time.monotonic()
+    def __init__(self, stop: StopTime) -> None:
+        self._stop = stop
         self._queue: queue.SimpleQueue[tuple[Future[Any], Work]] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="inference-code", daemon=True).start()
 
@@ -73,10 +74,10 @@ class OneThread:
         future: Future[Any] = Future()
         self._queue.put((future, work))
         while not future.done():
-            left = min(deadline, self.end) - time.monotonic()
+            left = min(deadline, self._stop.at) - time.monotonic()
             if left <= 0:
                 future.cancel()
-                if deadline <= self.end:
+                if deadline <= self._stop.at:
                     raise DeadlineExceeded("the inference code did not finish in time")
                 raise Overloaded("the server is about to stop; try again")
             wait((future,), min(left, LOOK_SECONDS))

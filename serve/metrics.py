@@ -47,7 +47,7 @@ def start(handler: Handler | UserCode, started: float) -> Values:
     """Return what a process tells once, after its first prediction."""
     return Values(
         {
-            "ModelLoadTime": (1000 * (handler.load_seconds or 0.0), "Milliseconds"),
+            "ModelLoadTime": (1000 * (handler.status.load_seconds or 0.0), "Milliseconds"),
             "TimeToFirstPrediction": (1000 * (time.monotonic() - started), "Milliseconds"),
         }
     )

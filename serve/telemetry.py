@@ -74,14 +74,14 @@ class Telemetry:
             **{f"{name}_ms": round(1000 * summary.stages.get(name, 0.0), 2) for name in STAGES},
             "total_ms": round(1000 * total, 2),
             "cold": usage.cold,
-            "engine": self._handler.engine,
+            "engine": self._handler.status.engine,
         }
         if summary.predictions:
             found = metrics.count(summary.predictions)
             line |= _predicted(found)
             if self._emf:
                 line |= self._embed(metrics.request(summary.records, usage))
-                known = [] if found.values else list(map(str, self._handler.classes))
+                known = [] if found.values else list(map(str, self._handler.status.labels))
                 self._window.add(found, known)
         if summary.by_code and self._emf:
             line |= self._embed(metrics.call(usage))

@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from model_handler import Handler, ModelError
+from model_handler import Handler, ModelError, State, Status
 from model_handler.errors import DeadlineError
-from model_handler.loading import Loader, State
-from model_handler.outputs import Label
+from model_handler.loading import Loader
 from serve import default_functions, entry_point, errors, lazy_imports, wire
 from serve.calls import Call, OneThread, WholeLines
 from serve.code_arguments import Classifier, Context
@@ -33,11 +32,11 @@ ANY_TYPE = "*/*"
 
 @dataclass(frozen=True)
 class Loaded:
-    """The functions of the entry point, what model_fn has made or our model, and the seconds."""
+    """The functions of the entry point, what model_fn has made or our model, and the status."""
 
     hooks: Mapping[str, Hook]
     model: Any
-    seconds: float
+    status: Status
 
 
 class UserCode:
@@ -47,32 +46,16 @@ class UserCode:
         """`handler` has the model for code without a model_fn; `threads` is for libraries."""
         self._settings = settings
         self._handler = handler
-        self._thread = OneThread()
+        self._thread = OneThread(handler.stop)
         opened = partial(self._thread.run, self._open)
-        self._loader: Loader[Loaded] = Loader(opened, None, threads)
+        self._loader: Loader[Loaded] = Loader(opened, None, threads, stop=handler.stop)
         self.start = self._loader.start
         self.wait = self._loader.wait
-        self.classes: tuple[Label, ...] = ()
 
     @property
-    def state(self) -> State:
-        """Where the load stands."""
-        return self._loader.state
-
-    @property
-    def failure(self) -> str | None:
-        """Why loading failed; None unless the state is FAILED."""
-        return None if self._loader.failure is None else str(self._loader.failure)
-
-    @property
-    def engine(self) -> str | None:
-        """What telemetry calls the engine; None until the code is loaded."""
-        return None if self._loader.loaded is None else "custom"
-
-    @property
-    def load_seconds(self) -> float | None:
-        """How long the load took; None until the code is loaded."""
-        return None if self._loader.loaded is None else self._loader.loaded.seconds
+    def status(self) -> Status:
+        """Where the load of the code stands; telemetry calls its engine "custom"."""
+        return self._loader.status
 
     def load(self) -> Loaded:
         """Load the code or join the load under way; raises ModelError once loading failed."""
@@ -80,7 +63,6 @@ class UserCode:
 
     def finish_by(self, end: float) -> None:
         """Give up what is not answered by then, by the clock: the server is about to stop."""
-        self._thread.end = end
         self._handler.finish_by(end)
 
     def answer(
@@ -102,7 +84,7 @@ class UserCode:
         )
         cold = not self._loader.used.is_set()
         try:
-            self._loader.load(min(call.deadline, self._thread.end))
+            self._loader.load(call.deadline)
             found: tuple[bytes, str] = self._thread.run(partial(self._run, call), call.deadline)
             self._loader.used.set()
             summary.by_code = True
@@ -147,7 +129,8 @@ class UserCode:
             except ModelError as error:
                 raise ModelError(f"the code has no model_fn, and {error}") from error
             model = Classifier(self._handler)
-        return Loaded(hooks, model, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        return Loaded(hooks, model, Status(State.READY, engine="custom", load_seconds=seconds))
 
     def _run(self, call: Call) -> tuple[bytes, str]:
         """Call the functions, in the thread of the code."""

@@ -1,8 +1,8 @@
 """A packed model in, the milliseconds of a token in runs of different sizes out; and the padding.
 
-python -m benchmarks batches MODEL_DIR [--threads 1] [--data DIR]: where tokens.BUDGET and
-tokens.PADDING come from. A line for each length of text, a column for each number of tokens in a
-run; then, with reviews in DIR, how many tokens of padding go with a real one.
+python -m benchmarks batches MODEL_DIR [--threads 1] [--data DIR]: where BUDGET and PADDING of
+model_handler/batching.py come from. A line for each length of text, a column for each number of
+tokens in a run; then, with reviews in DIR, how many tokens of padding go with a real one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_handler import Handler, Limits, tokens
-from model_handler.batching import Batcher
+from model_handler.batching import BUDGET, Batcher
 from model_handler.engines import Engine, Model
 from model_handler.tokens import Batch
 
@@ -88,7 +88,7 @@ class Counter:
 def padding(model: Model, requests: list[list[str]], options: argparse.Namespace) -> float:
     """Padded tokens for each real one, less one, over requests that come one after the other."""
     counter = Counter()
-    batcher = Batcher(counter, model.pad_id, tokens.BUDGET * options.threads)
+    batcher = Batcher(counter, model.pad_id, BUDGET * options.threads)
     for texts in requests:
         batcher.logits(tokens.encode(model.tokenizer, texts))
     return counter.padded / counter.real - 1

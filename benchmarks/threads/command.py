@@ -97,7 +97,7 @@ def _cell(
     with containers.running(image, setup, memory, environment) as running:
         running.wait(short)
         time.sleep(SETTLED_SECONDS)
-        rule = "from model_handler import cpu; print(cpu.threads())"
+        rule = "from model_handler import resources; print(resources.threads())"
         chosen = running.container.exec_run(["python3", "-c", rule]).output
         assert isinstance(chosen, bytes)  # an iterator only where one was asked for
         return Cell(

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_handler import cpu, tokens
 from model_handler import manifest as manifests
+from model_handler import resources, tokens
 from model_handler.engines import Model
 from model_handler.errors import EngineError, ModelError
-from model_handler.limits import Limits
 from model_handler.manifest import Manifest, Prepacked
+from model_handler.resources import Limits
 from model_handler.tokens import Batch
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def fitting(manifest: Manifest) -> Prepacked:
     """The pre-packed weights for this CPU and this onnxruntime; raises EngineError if none are."""
     import onnxruntime
 
-    kind, version = cpu.kind(), onnxruntime.__version__
+    kind, version = resources.cpu_kind(), onnxruntime.__version__
     for found in manifest.prepacked:
         if (found.cpu, found.onnxruntime) == (kind, version):
             return found

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from model_handler import outputs, tokens
 from model_handler.engines import Model, Options, pretrained, trial
 from model_handler.errors import EngineError
-from model_handler.limits import Limits
 from model_handler.outputs import ProblemType
+from model_handler.resources import Limits
 from model_handler.tokens import Batch
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from benchmarks.models import architectures
 from benchmarks.models.architectures import make
 from compress import archive, probe
 from compress.pack import main, pack
-from model_handler import Limits, artifacts, cpu
+from model_handler import Limits, artifacts, resources
 
 
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "distilbert"])
@@ -49,8 +49,8 @@ def test_the_command_writes_a_directory_and_an_archive_with_files_at_its_root(
             "manifest.json",
             "model.bin",
             "model.onnx",
-            f"prepacked-{cpu.kind()}.bin",
-            f"prepacked-{cpu.kind()}.onnx",
+            f"prepacked-{resources.cpu_kind()}.bin",
+            f"prepacked-{resources.cpu_kind()}.onnx",
             "tokenizer.json",
         ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.tar.gz", "out"]

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from benchmarks.models import architectures
-from model_handler import Limits, ModelError, artifacts, limits, tokens
+from model_handler import Limits, ModelError, artifacts, memory, tokens
 from model_handler.tokens import Row
 
 
@@ -330,5 +330,5 @@ def test_a_model_that_cannot_fit_is_refused_with_the_size_that_would_do(
 
 
 def test_what_no_serverless_endpoint_can_hold_is_sent_elsewhere() -> None:
-    assert "instance endpoint" in limits.advice(7000 * 1024 * 1024)
-    assert limits.advice(2000 * 1024 * 1024) == "choose MemorySizeInMB 2048"
+    assert "instance endpoint" in memory.advice(7000 * 1024 * 1024)
+    assert memory.advice(2000 * 1024 * 1024) == "choose MemorySizeInMB 2048"

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from model_handler import BusyError, LateError, TooManyError, tokens
-from model_handler.batching import Batcher
+from model_handler import BusyError, LateError, TooManyError
+from model_handler.batching import PADDING, Batcher
 from model_handler.tokens import Batch, Row
 from tests.clock import Clock
 
@@ -58,7 +58,7 @@ def test_no_run_is_over_the_budget_and_rows_of_one_run_are_nearly_as_long() -> N
     batcher(engine).logits([row(1 + place * 37 % 300, place) for place in range(400)])
     for mask in engine.runs:
         lengths = mask.sum(axis=1)
-        assert len(mask) == 1 or (mask.size <= 256 and np.ptp(lengths) <= tokens.PADDING)
+        assert len(mask) == 1 or (mask.size <= 256 and np.ptp(lengths) <= PADDING)
     assert max(map(len, engine.runs)) > 10
 
 
@@ -130,7 +130,7 @@ class Slow(Engine):
         self.clock = clock
 
     def logits(self, batch: Batch) -> np.ndarray:
-        self.clock.now += batch.ids.size + tokens.PADDING
+        self.clock.now += batch.ids.size + PADDING
         return super().logits(batch)
 
 
@@ -178,10 +178,10 @@ def test_a_deadline_that_passes_ends_the_computing() -> None:
     clock = Clock()
     engine = Slow(clock)
     shared = Batcher(engine, pad_id=0, budget=20, clock=clock)
-    shared.end = clock.now + 20
+    shared.stop.at = clock.now + 20
     with pytest.raises(BusyError, match="stops"):
         shared.logits([row(10)] * 4)  # as the server stops
-    shared.end = float("inf")
+    shared.stop.at = float("inf")
     clock.now += 100
     runs = len(engine.runs)
     with pytest.raises(LateError):

@@ -26,6 +26,7 @@ from model_handler import (
     artifacts,
     tokens,
 )
+from model_handler.batching import PADDING
 from model_handler.engines import Engine, Model, Options
 from model_handler.errors import LogitError
 from model_handler.tokens import Batch
@@ -67,14 +68,14 @@ def test_any_number_of_threads_load_once() -> None:
 def test_it_goes_from_cold_to_loading_to_ready() -> None:
     gate = Gate()
     handler = Handler(BUNDLED, open_model=gate)
-    assert handler.wait(0) is State.COLD
+    assert handler.wait(0).state is State.COLD
     handler.start()
-    while handler.state is State.COLD:
+    while handler.status.state is State.COLD:
         pass
-    assert handler.wait(0.01) is State.LOADING
+    assert handler.wait(0.01).state is State.LOADING
     gate.opened.set()
     handler.load()
-    assert handler.wait(0) is State.READY
+    assert handler.wait(0).state is State.READY
 
 
 def test_a_failed_load_is_told_to_everyone_who_asks(tmp_path: Path) -> None:
@@ -82,8 +83,8 @@ def test_a_failed_load_is_told_to_everyone_who_asks(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ModelError, match="missing is not a directory"):
             handler.predict(["text"])
-    assert handler.state is State.FAILED
-    assert "MODEL_DIR" in (handler.failure or "")
+    assert handler.status.state is State.FAILED
+    assert "MODEL_DIR" in str(handler.status.failure)
 
 
 def test_a_load_that_fails_for_a_reason_of_its_own_is_told_and_logged(
@@ -95,7 +96,7 @@ def test_a_load_that_fails_for_a_reason_of_its_own_is_told_and_logged(
     handler = Handler(BUNDLED, open_model=broken)
     with pytest.raises(ModelError, match=r"^unforeseen RuntimeError; the log has more$"):
         handler.predict(["text"])
-    assert handler.state is State.FAILED
+    assert handler.status.state is State.FAILED
     assert "nobody foresaw this" in caplog.text
 
 
@@ -151,8 +152,8 @@ def test_what_scoring_took_is_told() -> None:
     assert (second.usage.different, second.usage.truncated) == (2, 1)
     assert second.usage.tokens == 3 + 128
     assert second.usage.infer > second.usage.queue
-    assert first.usage.queue >= (handler.load_seconds or 99)
-    assert handler.engine == "onnxruntime"
+    assert first.usage.queue >= (handler.status.load_seconds or 99)
+    assert handler.status.engine == "onnxruntime"
 
 
 def test_scores_of_all_labels_are_given_when_asked_for() -> None:
@@ -162,7 +163,7 @@ def test_scores_of_all_labels_are_given_when_asked_for() -> None:
     assert isinstance(full, Prediction)
     assert plain.scores is None
     assert full.scores is not None
-    assert list(full.scores) == list(handler.classes) == [-1, 0, 1]
+    assert list(full.scores) == list(handler.status.labels) == [-1, 0, 1]
     assert sum(full.scores.values()) == pytest.approx(1)
     assert max(full.scores.values()) == full.probability == full.scores[full.predicted_label]
 
@@ -176,7 +177,7 @@ def test_more_than_can_be_scored_in_time_is_refused_with_the_number_that_can() -
         run = model.engine.logits
 
         def logits(batch: Batch) -> np.ndarray:
-            clock.now += 0.01 * (batch.ids.size + tokens.PADDING)  # a hundred tokens a second
+            clock.now += 0.01 * (batch.ids.size + PADDING)  # a hundred tokens a second
             return run(batch)
 
         model.engine.logits = logits  # type: ignore[method-assign]  # slower by the clock
@@ -268,7 +269,7 @@ def test_who_waits_for_a_load_does_not_wait_for_ever() -> None:
     gate = Gate()
     handler = Handler(BUNDLED, open_model=gate)
     handler.start()
-    while handler.state is State.COLD:
+    while handler.status.state is State.COLD:
         pass
     with pytest.raises(LateError, match="still loading"):
         handler.score(["fine"], time.monotonic() + 0.05)

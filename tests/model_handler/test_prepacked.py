@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from compress.pack import main as pack_model
-from model_handler import Handler, Prediction, State, cpu, manifest
+from model_handler import Handler, Prediction, State, manifest, resources
 from tests.conftest import BUNDLED, labelled
 
 TEXTS = ["I love this product!", "not good", "it broke"]
@@ -36,7 +36,7 @@ def settled(directory: Path) -> tuple[Handler, list[Prediction]]:
     for thread in threading.enumerate():
         if thread.name == "settle-model":
             thread.join()
-    return handler, [] if handler.state is State.FAILED else labelled(handler, *TEXTS)
+    return handler, [] if handler.status.state is State.FAILED else labelled(handler, *TEXTS)
 
 
 def edit(directory: Path, change: Callable[[manifest.Prepacked], manifest.Prepacked]) -> None:
@@ -66,7 +66,7 @@ def spoil_and_sign(directory: Path) -> None:
 
 def test_right_ones_are_mapped(model: Path, caplog: pytest.LogCaptureFixture) -> None:
     handler, _ = settled(model)
-    assert handler.state is State.READY
+    assert handler.status.state is State.READY
     assert caplog.messages == []
     if sys.platform == "linux":
         maps = Path("/proc/self/maps").read_text()
@@ -95,7 +95,7 @@ def test_wrong_ones_are_left_for_the_portable_graph(
     _, expected = settled(packed)
     spoil(model)
     handler, found = settled(model)
-    assert handler.state is State.READY
+    assert handler.status.state is State.READY
     assert [p.predicted_label for p in found] == [p.predicted_label for p in expected]
     assert [p.probability for p in found] == pytest.approx(
         [p.probability for p in expected], abs=1e-4
@@ -108,8 +108,9 @@ def test_wrong_ones_are_left_for_the_portable_graph(
 def test_they_can_be_added_for_another_cpu(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     edit(model, lambda p: replace(p, cpu="pdp-11"))
     pack_model(["--prepack-only", str(model)])
-    assert f"weights for {cpu.kind()} added" in capsys.readouterr().out
-    assert [found.cpu for found in manifest.read(model).prepacked] == ["pdp-11", cpu.kind()]
+    assert f"weights for {resources.cpu_kind()} added" in capsys.readouterr().out
+    kinds = [found.cpu for found in manifest.read(model).prepacked]
+    assert kinds == ["pdp-11", resources.cpu_kind()]
     assert not [path for path in model.iterdir() if path.name.startswith(".")]
     pack_model(["--prepack-only", str(model)])  # again: in the place of the first
     assert len(manifest.read(model).prepacked) == 2
@@ -135,8 +136,8 @@ def test_weights_that_are_not_whole_fail_the_model_once_they_are_hashed(
     content[-1] ^= 1  # too little for the probe to notice
     path.write_bytes(content)
     handler, _ = settled(model)
-    assert handler.state is State.FAILED
-    assert "model.bin is damaged: its sha256" in (handler.failure or "")
+    assert handler.status.state is State.FAILED
+    assert "model.bin is damaged: its sha256" in str(handler.status.failure)
 
 
 @pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs Debian's qemu-user")
@@ -148,11 +149,11 @@ def test_the_portable_graph_is_right_on_a_cpu_without_vnni(
     code = """
 import sys, numpy
 from pathlib import Path
-from model_handler import Limits, cpu, manifest, tokens
+from model_handler import Limits, manifest, resources, tokens
 from model_handler.engines import onnx_engine
 directory = Path(sys.argv[1])
 found = manifest.read(directory)
-cpu.limit_libraries(1)
+resources.configure_libraries(1)
 tokenizer = onnx_engine.load_tokenizer(directory, found.max_length)
 session = onnx_engine.open_session(directory / found.graph, Limits())
 for row, logits in zip(tokens.encode(tokenizer, found.probe_texts), found.probe_logits):

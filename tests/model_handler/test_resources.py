@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model_handler import cgroup, cpu, limits
+from model_handler import Limits, resources
 
 
 @pytest.fixture
@@ -25,45 +25,45 @@ def write(path: Path, text: str) -> None:
 @pytest.mark.usefixtures("two_cpus")
 class TestShare:
     def test_without_limits_it_is_the_affinity(self, tmp_path: Path) -> None:
-        assert cpu.share(root=tmp_path) == 2
+        assert resources.cpu_share(root=tmp_path) == 2
 
     def test_a_v2_quota_of_the_container(self, tmp_path: Path) -> None:
         write(tmp_path / "sys/fs/cgroup/cpu.max", "58000 100000\n")
-        assert cpu.share(root=tmp_path) == 0.58
+        assert resources.cpu_share(root=tmp_path) == 0.58
 
     def test_a_v2_quota_above_the_own_group(self, tmp_path: Path) -> None:
         write(tmp_path / "proc/self/cgroup", "0::/pods/mine\n")
         write(tmp_path / "sys/fs/cgroup/pods/mine/cpu.max", "max 100000\n")
         write(tmp_path / "sys/fs/cgroup/pods/cpu.max", "150000 100000\n")
-        assert cpu.share(root=tmp_path) == 1.5
+        assert resources.cpu_share(root=tmp_path) == 1.5
 
     def test_a_v1_quota(self, tmp_path: Path) -> None:
         write(tmp_path / "proc/self/cgroup", "4:cpu,cpuacct:/docker/abc\n")
         folder = tmp_path / "sys/fs/cgroup/cpu/docker/abc"
         write(folder / "cpu.cfs_quota_us", "50000\n")
         write(folder / "cpu.cfs_period_us", "100000\n")
-        assert cpu.share(root=tmp_path) == 0.5
+        assert resources.cpu_share(root=tmp_path) == 0.5
 
     def test_no_v1_quota_is_written_as_minus_one(self, tmp_path: Path) -> None:
         write(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n")
         write(tmp_path / "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
-        assert cpu.share(root=tmp_path) == 2
+        assert resources.cpu_share(root=tmp_path) == 2
 
     def test_a_quota_cannot_exceed_the_affinity(self, tmp_path: Path) -> None:
         write(tmp_path / "sys/fs/cgroup/cpu.max", "800000 100000\n")
-        assert cpu.share(root=tmp_path) == 2
+        assert resources.cpu_share(root=tmp_path) == 2
 
     def test_the_memory_size_counts_where_no_quota_is_visible(self, tmp_path: Path) -> None:
-        assert cpu.share(memory_mb=1769, root=tmp_path) == 1
+        assert resources.cpu_share(memory_mb=1769, root=tmp_path) == 1
         write(tmp_path / "sys/fs/cgroup/cpu.max", "150000 100000\n")
-        assert cpu.share(memory_mb=1769, root=tmp_path) == 1.5
+        assert resources.cpu_share(memory_mb=1769, root=tmp_path) == 1.5
 
 
 def test_threads_are_the_override_or_the_rounded_share(monkeypatch: pytest.MonkeyPatch) -> None:
     for share, expected in ((0.58, 1), (1.16, 1), (1.74, 2), (2.32, 2), (2.89, 3), (3.47, 3)):
-        monkeypatch.setattr(cpu, "share", lambda _, share=share: share)
-        assert cpu.threads() == expected
-    assert cpu.threads(override=7) == 7
+        monkeypatch.setattr(resources, "cpu_share", lambda _, share=share: share)
+        assert resources.threads() == expected
+    assert resources.threads(wanted=7) == 7
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="affinity masks are Linux's")
@@ -88,27 +88,27 @@ print(len(masks))
 
 def test_the_kind_of_cpu_names_what_int8_kernels_depend_on(tmp_path: Path) -> None:
     write(tmp_path / "proc/cpuinfo", "processor : 0\nflags : fpu avx512_vnni sse avx2\nbugs :\n")
-    assert cpu.kind(tmp_path).endswith("-avx2-avx512_vnni")
+    assert resources.cpu_kind(tmp_path).endswith("-avx2-avx512_vnni")
     write(tmp_path / "proc/cpuinfo", "Features : fp asimddp i8mm\n")
-    assert cpu.kind(tmp_path).endswith("-asimddp-i8mm")
+    assert resources.cpu_kind(tmp_path).endswith("-asimddp-i8mm")
 
 
 def test_the_memory_limit_is_the_tightest_of_all_groups(tmp_path: Path) -> None:
-    assert cgroup.memory(tmp_path) is None
+    assert resources.cgroup_memory(tmp_path) is None
     write(tmp_path / "proc/self/cgroup", "0::/pods/mine\n5:memory:/docker/abc\n")
     write(tmp_path / "sys/fs/cgroup/pods/memory.max", "2147483648\n")
     write(tmp_path / "sys/fs/cgroup/pods/mine/memory.max", "max\n")
-    assert cgroup.memory(tmp_path) == 2 * 2**30
+    assert resources.cgroup_memory(tmp_path) == 2 * 2**30
     write(tmp_path / "sys/fs/cgroup/memory/docker/abc/memory.limit_in_bytes", "1073741824\n")
     write(tmp_path / "sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n")
-    assert cgroup.memory(tmp_path) == 2**30
+    assert resources.cgroup_memory(tmp_path) == 2**30
 
 
 def test_threads_follow_the_memory_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
-    monkeypatch.setattr(cgroup, "cpus", lambda _: None)
-    assert [cpu.threads(memory_mb=size) for size in (1024, 3072, 6144)] == [1, 2, 3]
-    assert cpu.threads() == 64
+    monkeypatch.setattr(resources, "cgroup_cpus", lambda _: None)
+    assert [resources.threads(memory_mb=size) for size in (1024, 3072, 6144)] == [1, 2, 3]
+    assert resources.threads() == 64
 
 
 @pytest.mark.parametrize(("counted", "share"), [(8, 8), (None, 1)])
@@ -118,7 +118,7 @@ def test_without_affinity_masks_all_cpus_count(
     """As on macOS."""
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: counted)
-    assert cpu.share(root=tmp_path) == share
+    assert resources.cpu_share(root=tmp_path) == share
 
 
 def test_an_affinity_mask_counts_for_more_than_the_cpus_of_the_machine(
@@ -126,13 +126,13 @@ def test_an_affinity_mask_counts_for_more_than_the_cpus_of_the_machine(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5}, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert cpu.share(root=tmp_path) == 1
+    assert resources.cpu_share(root=tmp_path) == 1
 
 
 def test_the_kind_of_cpu_is_that_of_the_machine_where_nothing_tells_more(tmp_path: Path) -> None:
-    assert cpu.kind(tmp_path) == os.uname().machine
+    assert resources.cpu_kind(tmp_path) == os.uname().machine
     write(tmp_path / "proc/cpuinfo", "processor : 0\nmodel name : avx2\n")
-    assert cpu.kind(tmp_path) == os.uname().machine
+    assert resources.cpu_kind(tmp_path) == os.uname().machine
 
 
 def test_libraries_are_told_their_threads_whatever_the_environment_said(
@@ -140,7 +140,7 @@ def test_libraries_are_told_their_threads_whatever_the_environment_said(
 ) -> None:
     told = {"OMP_NUM_THREADS": "64", "TOKENIZERS_PARALLELISM": "true", "HOME": "/"}
     monkeypatch.setattr(os, "environ", told)
-    cpu.limit_libraries(3)
+    resources.configure_libraries(3)
     assert told == {
         "OMP_NUM_THREADS": "3",
         "MKL_NUM_THREADS": "3",
@@ -154,8 +154,8 @@ def test_libraries_are_told_their_threads_whatever_the_environment_said(
 def test_the_memory_size_is_the_limit_where_no_cgroup_has_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cgroup, "memory", lambda: None)
-    assert limits.read(2, memory_mb=1024) == limits.Limits(threads=2, memory=2**30)
-    assert limits.read(2) == limits.Limits(threads=2, memory=None)
-    monkeypatch.setattr(cgroup, "memory", lambda: 2**29)
-    assert limits.read(2, memory_mb=1024).memory == 2**29
+    monkeypatch.setattr(resources, "cgroup_memory", lambda: None)
+    assert resources.read(2, memory_mb=1024) == Limits(threads=2, memory=2**30)
+    assert resources.read(2) == Limits(threads=2, memory=None)
+    monkeypatch.setattr(resources, "cgroup_memory", lambda: 2**29)
+    assert resources.read(2, memory_mb=1024).memory == 2**29
