@@ -77,20 +77,16 @@ RUN --mount=type=bind,from=sources,target=/sources \
     && $COMPILE -x '/py3[0-9]+_[a-z]+\.py$' /opt/venv/lib
 
 
-# The project itself and the default model, where SageMaker would put one. The model is package
-# data as well; an empty folder in its place keeps a second copy out of the image. So do those of
-# rehearse/, which runs the image from without.
+# The project itself, and the default model where SageMaker would put one. Left out of the package
+# are the model, which would be a second copy, and rehearse/, which runs the image from outside.
 FROM packages AS application
 RUN --mount=type=bind,target=/src,rw \
     --mount=type=bind,from=sources,target=/sources \
     --mount=type=cache,target=/root/.cache/pip,sharing=locked \
     mkdir -p /image/opt/ml \
     && cp -r /src/models/clothing-sentiment /image/opt/ml/model \
-    && rm -rf /src/models && mkdir -p /src/models/clothing-sentiment \
-    && mkdir /src/rehearse && (cd /src/rehearse \
-        && mkdir batch cloudformation control_plane data_plane engines metering) \
+    && sed -i '/"rehearse/d; /"model_handler.bundled"/d' /src/pyproject.toml \
     && /opt/pip/bin/pip install --no-compile --no-deps --no-warn-script-location --root /image /src \
-    && rm -f /image/opt/venv/bin/rehearse \
     && $COMPILE -s /image /image/opt/venv/lib \
     && chmod -R a+rX /image
 
