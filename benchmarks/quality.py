@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,12 +18,12 @@ from training import data, metrics
 STEP = 100
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: see --help."""
     parser = argparse.ArgumentParser(description="Score validation.jsonl.gz with a served model.")
     parser.add_argument("--data", type=Path, required=True, help="folder with the reviews")
     parser.add_argument("--model", type=Path, default=artifacts.default_dir())
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     reviews = data.read(options.data / "validation.jsonl.gz")
     handler = Handler(options.model, Limits(cpu.threads()))
     predicted = []

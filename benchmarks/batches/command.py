@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,14 +27,14 @@ TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 REQUEST = 64
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: see --help."""
     parser = argparse.ArgumentParser(description="Time runs of the engine by their size.")
     parser.add_argument("model", type=Path, help="a packed model")
     parser.add_argument("--threads", type=int, default=1, help="threads, each with a CPU (1)")
     parser.add_argument("--runs", type=int, default=9, help="the least of so many is shown (9)")
     parser.add_argument("--data", type=Path, help="folder with validation.jsonl.gz")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     model = Handler(options.model, Limits(options.threads)).load()
     model.engine.settle()

@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,14 +30,14 @@ DEFAULT_MODEL = servers.ROOT / "models" / "clothing-sentiment"
 COUNTERS = ("rchar", "syscr", "read_bytes")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: see --help."""
     parser = argparse.ArgumentParser(description="Time cold starts of `serve`.")
     parser.add_argument("model", type=Path, nargs="?", default=DEFAULT_MODEL)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--cpu", type=int, default=0, help="the one CPU of the server (default 0)")
     parser.add_argument("--breakdown", action="store_true", help="stage by stage")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     from tqdm import tqdm
 
     launch = servers.ours(options.model.resolve())

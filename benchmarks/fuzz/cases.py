@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.fuzz import bodies, headers
@@ -22,6 +22,14 @@ class Case:
     headers: Mapping[str, str] = field(default_factory=dict)
     records: int | None = None
     chunked: bool = False
+
+    def content(self) -> bytes | Iterator[bytes]:
+        """Return the body, or two parts of it, of different sizes, to be sent as chunks."""
+        if not self.chunked:
+            return self.body
+        third = len(self.body) // 3
+        # An empty chunk would end the body.
+        return filter(None, (self.body[:third], self.body[third:]))
 
 
 def case(seed: int, index: int) -> Case:

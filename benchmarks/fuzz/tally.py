@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from benchmarks.fuzz.bodies import KINDS
 from benchmarks.fuzz.hosts import Log
+from benchmarks.harness.statistics import PER_REQUESTS, slope
 
 # Threads, caches and the heap have grown to their size by then.
 WARM_UP = 0.1
-UNIT = 10_000
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Tally:
         counts, sizes = [count for count, _ in warm], [mb for _, mb in warm]
         if len(set(counts)) < 2:
             return None
-        return UNIT * statistics.linear_regression(counts, sizes).slope
+        return slope(counts, sizes)
 
     def tenths(self) -> list[float]:
         """The median memory, MB, while each tenth of the bodies was sent."""
@@ -57,7 +57,7 @@ def summary(tally: Tally, log: Log) -> dict[str, str]:
     """The figures, each with its name."""
     statuses = tally.statuses()
     of_ours = sum(count for status, count in statuses.items() if status >= "500")
-    slope = tally.slope()
+    growth = tally.slope()
     sizes = [mb for _, mb in tally.memory]
     return {
         "bodies": f"{tally.bodies:,}",
@@ -70,7 +70,9 @@ def summary(tally: Tally, log: Log) -> dict[str, str]:
         "troubles in the log": f"{len(log.trouble):,}",
         "memory, first, last and most": f"{sizes[0]:.0f}, {sizes[-1]:.0f}, {max(sizes):.0f} MB",
         "memory in each tenth, median": ", ".join(f"{mb:.0f}" for mb in tally.tenths()) + " MB",
-        f"memory for each {UNIT:,} bodies": "unknown" if slope is None else f"{slope:+.2f} MB",
+        f"memory for each {PER_REQUESTS:,} bodies": "unknown"
+        if growth is None
+        else f"{growth:+.2f} MB",
     }
 
 

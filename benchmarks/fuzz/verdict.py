@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from benchmarks.fuzz.cases import SECRET, Case
 from benchmarks.fuzz.headers import ATTRIBUTES, TYPES
+from benchmarks.harness.client import Answer
 
 LINE_TYPES = [name for name in TYPES["lines"] if name]
 CODES: Mapping[int, Sequence[str]] = {
@@ -25,15 +25,6 @@ CODES: Mapping[int, Sequence[str]] = {
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 LONGEST = 2048
 LABELS = (-1, 0, 1)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Status, lower-case headers and body of a response."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 def faults(case: Case, answer: Answer) -> list[str]:

@@ -6,7 +6,6 @@ python -m benchmarks threads [MODEL_DIR] [--image TAG] [--seconds 2]: needs a Do
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from benchmarks.compare.measurements import SETTLED_SECONDS
 from benchmarks.harness import containers, subjects
 from benchmarks.harness.client import body
+from platform_facts import MEMORY_SIZES_MB, vcpus
 
 COUNTS = (1, 2, 3, 4)
 LEAST = 5  # requests of a kind, however long they take
@@ -51,7 +51,7 @@ class Cell:
         return replace(self, short=short, long=long, many=many)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: see --help."""
     parser = argparse.ArgumentParser(description="Compare thread counts in containers.")
     parser.add_argument("model", type=Path, nargs="?", help="default: RoBERTa-base's shape, packed")
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=subjects.CHECKPOINT)
     parser.add_argument("--data", type=Path, help="folder with reviews; else they are invented")
     parser.add_argument("--seconds", type=float, default=2, help="for each kind of request")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     why = containers.missing(options.image)
     if why:
         raise SystemExit(why)
@@ -74,14 +74,14 @@ def measure(options: argparse.Namespace) -> str:
     subject = prepared.ours
     setup = containers.ours(options.model or subject.folder)
     bodies = [body(subject.short), body(subject.long), body(*prepared.reviews)]
-    sizes = [size for size in containers.SIZES if containers.share(size) <= (os.cpu_count() or 1)]
+    sizes = containers.fitting()
     # Every count has its turn twice, so that a slow minute of the machine meets more than one.
     turns = [(size, count) for size in sizes for count in COUNTS * 2]
     cells: dict[tuple[int, int], Cell] = {}
     for turn in tqdm(turns, unit="container"):
         found = _cell(options.image, setup, *turn, bodies, options.seconds)
         cells[turn] = found.with_times_of(cells[turn]) if turn in cells else found
-    return table([*cells.values()], [size for size in containers.SIZES if size not in sizes])
+    return table([*cells.values()], [size for size in MEMORY_SIZES_MB if size not in sizes])
 
 
 def _cell(
@@ -139,9 +139,7 @@ def _line(cell: Cell) -> str:
     count = f"**{cell.threads}**" if cell.threads == cell.chosen else str(cell.threads)
     figures = [f"{_ms(cell.short)}", f"{_ms(cell.long)}"]
     figures.append(f"{subjects.REVIEWS / statistics.fmean(cell.many):.1f}")
-    return (
-        f"| {cell.memory} | {containers.share(cell.memory):.2f} | {count} | {' | '.join(figures)} |"
-    )
+    return f"| {cell.memory} | {vcpus(cell.memory):.2f} | {count} | {' | '.join(figures)} |"
 
 
 def _ms(seconds: Sequence[float]) -> str:

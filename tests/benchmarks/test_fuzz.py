@@ -18,7 +18,8 @@ from benchmarks.fuzz import hosts, tally
 from benchmarks.fuzz.bodies import KINDS
 from benchmarks.fuzz.cases import SECRET, Case, case
 from benchmarks.fuzz.command import complaints, run
-from benchmarks.fuzz.verdict import Answer, expected, faults
+from benchmarks.fuzz.verdict import expected, faults
+from benchmarks.harness.client import Answer
 from tests.conftest import ROOT
 
 LINES = {"content-type": "application/jsonlines"}
