@@ -1,4 +1,4 @@
-"""A seed and an index in, a request out: the same one each time, so that it can be sent again."""
+"""Make the request of a seed and an index: always the same, so that it can be sent again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Case:
 
 
 def case(seed: int, index: int) -> Case:
-    """The request of an index."""
+    """Return the request of an index."""
     chance = random.Random(f"{seed}/{index}")
     kind = chance.choices(list(bodies.KINDS), [weight for weight, _ in bodies.KINDS.values()])[0]
     made = bodies.KINDS[kind][1](chance, f"{SECRET}{index}")
@@ -41,7 +41,7 @@ def case(seed: int, index: int) -> Case:
     return Case(
         index,
         kind,
-        made.body,
+        made.content,
         asked.fields,
         made.records if asked.right else None,
         chunked=chance.random() < 0.05,
