@@ -80,14 +80,20 @@ class Benchmark:
             prog=f"python -m benchmarks {self.name}", description=self.description
         )
         self.add_options(parser)
-        parser.add_argument("--out", type=Path, help="folder of the page, its JSON and its picture")
+        parser.add_argument(
+            "--out",
+            "--page",
+            type=Path,
+            help="the page, or its folder; JSON and picture lie beside",
+        )
         parser.add_argument(
             "--redraw", action="store_true", help="write the page again from its JSON"
         )
         options = parser.parse_args(arguments)
         figures, page = self.json, self.page
         if options.out:
-            figures, page = options.out / figures.name, options.out / page.name
+            page = options.out if options.out.suffix == ".md" else options.out / page.name
+            figures = page.with_name(figures.name)
         if options.redraw:
             found = read(figures)
         else:
