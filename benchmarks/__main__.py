@@ -37,9 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("name", metavar="NAME", choices=BENCHMARKS, help="one of those below")
     parser.add_argument("options", nargs=argparse.REMAINDER, help="of that benchmark")
     chosen = parser.parse_args(arguments)
-    sys.argv = [f"python -m benchmarks {chosen.name}", *chosen.options]
     try:
-        import_module(BENCHMARKS[chosen.name][0]).main()
+        import_module(BENCHMARKS[chosen.name][0]).main(chosen.options)
     except ModuleNotFoundError as error:
         print(f"{chosen.name} needs {error.name}: pip install '{PROJECT}[dev]'", file=sys.stderr)
         sys.exit(2)

@@ -1,29 +1,30 @@
-"""Validation reviews and a model in, macro F1 and the figures of each class out.
-
-python -m benchmarks quality --data DIR
-"""
+"""Score the validation reviews with a served model, and print the figures of each class."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
+from benchmarks.harness.texts import REVIEWS
 from model_handler import Handler, Limits, Prediction, artifacts, resources
 from training import data, metrics
 
 STEP = 100
 
 
-def main() -> None:
-    """The command line: see --help."""
-    parser = argparse.ArgumentParser(description="Score validation.jsonl.gz with a served model.")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print macro F1, accuracy, and precision and recall of each class as JSON."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks quality", description=f"Score {REVIEWS} with a served model."
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder with the reviews")
     parser.add_argument("--model", type=Path, default=artifacts.default_dir())
-    options = parser.parse_args()
-    reviews = data.read(options.data / "validation.jsonl.gz")
+    options = parser.parse_args(arguments)
+    from tqdm import tqdm
+
+    reviews = data.read(options.data / REVIEWS)
     handler = Handler(options.model, Limits(resources.threads()))
     predicted = []
     for start in tqdm(range(0, len(reviews), STEP)):

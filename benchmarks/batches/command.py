@@ -1,8 +1,6 @@
-"""A packed model in, the milliseconds of a token in runs of different sizes out; and the padding.
+"""Time runs of the engine by their size, and count the padding: BATCHES.md.
 
-python -m benchmarks batches MODEL_DIR [--threads 1] [--data DIR]: where BUDGET and PADDING of
-model_handler/batching.py come from. A line for each length of text, a column for each number of
-tokens in a run; then, with reviews in DIR, how many tokens of padding go with a real one.
+The budget of tokens in a run, and how near in length the texts of a run must be, come from here.
 """
 
 from __future__ import annotations
@@ -10,9 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.harness import pages, subjects
+from benchmarks.harness.results import Benchmark, Results
+from benchmarks.harness.texts import REVIEWS
 from model_handler import Handler, Limits, tokens
 from model_handler.batching import BUDGET, Batcher
 from model_handler.engines import Engine, Model
@@ -26,37 +28,44 @@ TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 REQUEST = 64
 
 
-def main() -> None:
-    """The command line: see --help."""
-    parser = argparse.ArgumentParser(description="Time runs of the engine by their size.")
-    parser.add_argument("model", type=Path, help="a packed model")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    BENCHMARK.run(arguments)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("model", type=Path, nargs="?", help="default: RoBERTa-base's shape, packed")
     parser.add_argument("--threads", type=int, default=1, help="threads, each with a CPU (1)")
     parser.add_argument("--runs", type=int, default=9, help="the least of so many is shown (9)")
-    parser.add_argument("--data", type=Path, help="folder with validation.jsonl.gz")
-    options = parser.parse_args()
+    parser.add_argument("--data", type=Path, help=f"folder with {REVIEWS}, to count the padding")
+
+
+def measure(options: argparse.Namespace, found: Results) -> None:
+    """Time runs of texts of each length, as many as have so many tokens together."""
+    folder = options.model or subjects.packed(subjects.CHECKPOINT)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    model = Handler(options.model, Limits(options.threads)).load()
+    model = Handler(folder, Limits(options.threads)).load()
     model.engine.settle()
-    print("tokens a run: " + "".join(f"{count:8}" for count in TOKENS))
+    found.facts["model"] = f"{folder.name}, {options.threads} threads"
+    found.facts["counts"] = f"the fastest of {options.runs} runs"
     for length in LENGTHS:
-        cells = [
-            f"{milliseconds(model.engine, count // length, length, options.runs) / count:8.3f}"
-            if count >= length
-            else " " * 8
-            for count in TOKENS
-        ]
-        print(f"{length:4} a text     " + "".join(cells))
+        for count in TOKENS:
+            if count >= length:
+                took = milliseconds(model.engine, count // length, length, options.runs)
+                found.add(f"{length} a text", {f"{count} tokens": took / count})
     if options.data:
         from training import data
 
-        texts = [review.text for review in data.read(options.data / "validation.jsonl.gz")]
-        requests = [texts[start : start + REQUEST] for start in range(0, len(texts), REQUEST)]
-        print(f"padding, requests of {REQUEST} reviews: {padding(model, requests, options):.1%}")
-        print(f"padding, one of {len(texts):,}: {padding(model, [texts], options):.1%}")
+        reviews = [review.text for review in data.read(options.data / REVIEWS)]
+        requests = [reviews[start : start + REQUEST] for start in range(0, len(reviews), REQUEST)]
+        for who, asked in ((REQUEST, requests), (len(reviews), [reviews])):
+            part = padding(model, asked, options.threads)
+            found.add(f"{who:,} reviews", {"padding": part})
 
 
 def milliseconds(engine: Engine, texts: int, length: int, runs: int) -> float:
-    """The fastest of some runs of so many texts of one length."""
+    """Return the fastest of some runs of so many texts of one length."""
     import numpy as np
 
     ids = np.full((texts, length), 5, dtype=np.int64)
@@ -76,19 +85,54 @@ class Counter:
         self.padded = self.real = 0
 
     def logits(self, batch: Batch) -> np.ndarray:
-        """Nothing but zeros, float32 (B, 1)."""
+        """Return nothing but zeros, float32 (B, 1)."""
         self.padded += batch.ids.size
         self.real += int(batch.mask.sum())
         return (batch.mask[:, :1] * 0).astype("float32")
 
     def settle(self) -> None:
-        """Nothing to finish."""
+        """Finish nothing."""
 
 
-def padding(model: Model, requests: list[list[str]], options: argparse.Namespace) -> float:
-    """Padded tokens for each real one, less one, over requests that come one after the other."""
+def padding(model: Model, requests: Sequence[Sequence[str]], threads: int) -> float:
+    """Return padded tokens for each real one, less one, over requests one after the other."""
     counter = Counter()
-    batcher = Batcher(counter, model.pad_id, BUDGET * options.threads)
+    batcher = Batcher(counter, model.pad_id, BUDGET * threads)
     for texts in requests:
-        batcher.logits(tokens.encode(model.tokenizer, texts))
+        batcher.logits(tokens.encode(model.tokenizer, list(texts)))
     return counter.padded / counter.real - 1
+
+
+def page(results: Results) -> str:
+    """Write the page."""
+    lines = []
+    for length in LENGTHS:
+        times = [results.of(f"{count} tokens", f"{length} a text") for count in TOKENS]
+        lines.append([length, *(f"{each[0]:.3f}" if each else "" for each in times)])
+    padded = results.values.get("padding", {})
+    listed = "\n".join(f"- requests of {who}: {part:.1%}" for who, (part,) in padded.items())
+    return f"""# Runs of the engine
+
+    {results.command}
+
+Measured locally: {pages.machine(results)}. Milliseconds of a token, by the length of the texts and
+the tokens in a run:
+
+{pages.table(["tokens a text", *(f"{count:,} a run" for count in TOKENS)], lines)}
+
+Padding, as a part of the real tokens:
+
+{listed or "- not measured: it takes reviews, from --data"}
+
+{pages.facts(results)}
+"""
+
+
+BENCHMARK = Benchmark(
+    "batches",
+    "Time runs of the engine by their size.",
+    Path(__file__).with_name("BATCHES.md"),
+    add_options,
+    measure,
+    page,
+)

@@ -1,4 +1,4 @@
-"""A trace of a start in, its stages out; and stages in, a table with a bar for each out."""
+"""Read the stages of a start from its trace, and draw them as a table with a bar for each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.harness.results import Results
 
 # What a start is known to be made of; a stage that leaves no line is named below the table.
 KNOWN = (
@@ -47,7 +49,7 @@ class Stage:
 
 
 def read(trace: Path, started: float) -> list[Stage]:
-    """The stages of a start that began at `started` (time.perf_counter), in order."""
+    """Return the stages of a start that began at `started` (time.perf_counter), in order."""
     found = []
     times: Counter[str] = Counter()
     rows = [line.split("\t") for line in trace.read_text().splitlines()]
@@ -61,7 +63,7 @@ def read(trace: Path, started: float) -> list[Stage]:
 
 
 def medians(runs: Sequence[Sequence[Stage]]) -> list[Stage]:
-    """Each stage that most runs have, with the medians of its times; lane by lane.
+    """Return each stage that most runs have, with the medians of its times; lane by lane.
 
     A stage may run in another thread the next time (whichever comes first imports numpy), so the
     lane is the most frequent one.
@@ -82,8 +84,27 @@ def medians(runs: Sequence[Sequence[Stage]]) -> list[Stage]:
     return sorted(found, key=lambda stage: (lanes.index(stage.lane), stage.start, stage.depth))
 
 
+def keep(found: Sequence[Stage], results: Results) -> None:
+    """Add stages to results."""
+    for stage in found:
+        figures = {field: getattr(stage, field) for field in ("depth", "start", "end", "cpu")}
+        results.add(stage.name, figures)
+        results.say(stage.name, {"lane": stage.lane})
+
+
+def kept(results: Results) -> list[Stage]:
+    """Return the stages that were added to results."""
+    found = []
+    for name, lane in results.words["lane"].items():
+        depth, start, end, cpu = (
+            results.of(field, name)[0] for field in ("depth", "start", "end", "cpu")
+        )
+        found.append(Stage(lane, int(depth), name, start, end, cpu))
+    return found
+
+
 def table(stages: Sequence[Stage]) -> str:
-    """A line for each stage: start, end, how long, CPU time, and a bar on the common time axis."""
+    """Draw a line for each stage: start, end, wall time, CPU time, and a bar on one time axis."""
     whole = max(stage.end for stage in stages)
     lines = [f"{'ms':36} {'start':>7} {'end':>7} {'wall':>7} {'CPU':>7}"]
     lane = ""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from benchmarks.harness.pages import Goal, Row, at_most
 
 WHO = {
     "ours": "packed RoBERTa-base",
@@ -15,29 +14,6 @@ WHO = {
     "slim": "image slim",
     "full": "image full",
 }
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A target in words, and whether medians (own, the other's) meet it."""
-
-    words: str
-    met: Callable[[float, float], bool]
-
-
-def at_most(limit: float, unit: str) -> Goal:
-    """No more than a limit."""
-    return Goal(f"<= {limit:g} {unit}", lambda own, _: own <= limit)
-
-
-def under(limit: float, unit: str) -> Goal:
-    """Less than a limit."""
-    return Goal(f"< {limit:g} {unit}", lambda own, _: own < limit)
-
-
-def exactly(wanted: float) -> Goal:
-    """Neither more nor less."""
-    return Goal(f"{wanted:g}", lambda own, _: own == wanted)
 
 
 def part(of: float) -> Goal:
@@ -61,19 +37,6 @@ def over(extra: float, unit: str) -> Goal:
 
 
 BELOW = Goal("below it", lambda own, other: own < other)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line: a figure of ours, perhaps that of another, and the goals."""
-
-    title: str
-    what: str  # the key in Results.values
-    unit: str
-    digits: int
-    who: str = "ours"
-    other: str | None = "plain"
-    goals: tuple[Goal, ...] = ()
 
 
 COLD = "cold start"

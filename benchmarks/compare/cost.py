@@ -1,25 +1,23 @@
-"""An image and two model directories in, what a million predictions cost with each out.
+"""Find the smallest memory size that each container lives in, and the price of a million records.
 
-python -m benchmarks.cost [--runs 1] [--image TAG] [--checkpoint DIR] [--data DIR]
+The price is that of prices.toml, by which the rehearsal writes its bills.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
-import os
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.compare.measurements import SETTLED_SECONDS
-from benchmarks.harness import containers, subjects
+from benchmarks.harness import containers
 from benchmarks.harness.client import body
+from benchmarks.harness.results import Results
+from benchmarks.harness.subjects import Subjects
+from rehearse.metering.prices import Prices
 
-# USD a second for 1024 MB, linear in the memory size, billed by the millisecond:
-# https://github.com/aws-samples/sagemaker-serverless-inference-benchmarking, cost_constants.py
-USD_PER_SECOND = 0.0000200
+REGION = "us-east-1"
 SINGLES = 20
 
 
@@ -33,13 +31,13 @@ class Asked:
 
 
 def usd(milliseconds: float, memory: int) -> float:
-    """The price of a million requests that each take so long at a memory size."""
+    """Return the price of a million requests that each take so long at a memory size."""
     billed = math.ceil(milliseconds)
-    return billed / 1000 * USD_PER_SECOND * memory / 1024 * 1_000_000
+    return billed / 1000 * Prices.read(REGION).on_demand_gb_second * memory / 1024 * 1_000_000
 
 
-def run(asked: Asked, setup: containers.Setup, memory: int) -> float:
-    """Mean milliseconds of a single record; raises GoneError."""
+def run(asked: Asked, setup: containers.Setup, memory: int) -> dict[str, float]:
+    """Return memory size, mean milliseconds of a single record and price; raises GoneError."""
     with containers.running(asked.image, setup, memory) as running:
         running.wait(asked.single)
         time.sleep(SETTLED_SECONDS)
@@ -47,16 +45,17 @@ def run(asked: Asked, setup: containers.Setup, memory: int) -> float:
         running.post(asked.many)
         # What a large request broke, or slowed for good, the next one shows.
         running.post(asked.single)
-    return statistics.fmean(seconds) * 1e3
+    milliseconds = statistics.fmean(seconds) * 1e3
+    return {"cost_mb": memory, "cost_ms": milliseconds, "cost": usd(milliseconds, memory)}
 
 
-def smallest(asked: Asked, setup: containers.Setup) -> tuple[int, float, list[str]]:
-    """The first size that is survived, the milliseconds there, and why smaller ones were not.
+def smallest(asked: Asked, setup: containers.Setup) -> tuple[int, dict[str, float], list[str]]:
+    """Return the first size that is survived, its figures, and why smaller ones were not.
 
     Raises GoneError when none is that this machine has the CPUs for.
     """
     reasons: list[str] = []
-    for memory in fitting():
+    for memory in containers.fitting():
         try:
             return memory, run(asked, setup, memory), reasons
         except containers.GoneError as error:
@@ -64,66 +63,31 @@ def smallest(asked: Asked, setup: containers.Setup) -> tuple[int, float, list[st
     raise containers.GoneError("; ".join(reasons) or "no size fits this machine's CPUs")
 
 
-def fitting() -> list[int]:
-    """Memory sizes whose CPU share this machine has."""
-    return [size for size in containers.SIZES if containers.share(size) <= (os.cpu_count() or 1)]
+def measure(found: Results, image: str, subjects: Subjects, runs: int) -> list[str]:
+    """Add the figures of both containers, run by turns, and return remarks.
 
-
-def measure(
-    asked: Asked, setups: dict[str, containers.Setup], runs: int
-) -> tuple[dict[str, list[dict[str, float]]], list[str]]:
-    """Figures of each run, by whose they are, and remarks. Runs are interleaved."""
-    found: dict[str, list[dict[str, float]]] = {who: [] for who in setups}
-    remarks = [f"sizes up to {max(fitting(), default=0)} MB have a CPU share that fits here"]
+    Each is asked for records of 64 tokens, and for the reviews.
+    """
+    asked = Asked(image, body(subjects.ours.long), body(*subjects.reviews))
+    setups = {
+        "ours": containers.ours(subjects.ours.folder),
+        "plain": containers.plain(subjects.plain.folder),
+    }
+    fit = max(containers.fitting(), default=0)
+    remarks = [f"sizes up to {fit} MB have a CPU share that fits here"]
     sizes: dict[str, int] = {}
     for who, setup in setups.items():
         try:
-            sizes[who], milliseconds, reasons = smallest(asked, setup)
+            sizes[who], figures, reasons = smallest(asked, setup)
         except containers.GoneError as error:
             remarks.append(f"{who} survives no size that can be measured here: {error}")
             continue
         remarks += [f"{who} at {reason}" for reason in reasons]
-        found[who].append(_figures(milliseconds, sizes[who]))
+        found.add(who, figures)
     for turn in range(1, runs):
         for who, memory in sizes.items():
             try:
-                found[who].append(_figures(run(asked, setups[who], memory), memory))
+                found.add(who, run(asked, setups[who], memory))
             except containers.GoneError as error:
                 remarks.append(f"{who} at {memory} MB, run {turn + 1}: {error}")
-    return found, remarks
-
-
-def _figures(milliseconds: float, memory: int) -> dict[str, float]:
-    return {"cost_mb": memory, "cost_ms": milliseconds, "cost": usd(milliseconds, memory)}
-
-
-def of_subjects(
-    image: str, prepared: subjects.Subjects, runs: int
-) -> tuple[dict[str, list[dict[str, float]]], list[str]]:
-    """The two that are compared, each asked for 64 tokens and for the reviews."""
-    asked = Asked(image, body(prepared.ours.long), body(*prepared.reviews))
-    setups = {
-        "ours": containers.ours(prepared.ours.folder),
-        "plain": containers.plain(prepared.plain.folder),
-    }
-    return measure(asked, setups, runs)
-
-
-def main() -> None:
-    """The command line: see --help."""
-    parser = argparse.ArgumentParser(description="Measure what a million predictions cost.")
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--image", default=containers.default_image())
-    parser.add_argument("--checkpoint", type=Path, default=subjects.CHECKPOINT)
-    parser.add_argument("--data", type=Path, help="folder with reviews; else they are invented")
-    options = parser.parse_args()
-    why = containers.missing(options.image)
-    if why:
-        raise SystemExit(why)
-    prepared = subjects.prepare(subjects.DEFAULT_MODEL, options.checkpoint, options.data)
-    found, remarks = of_subjects(options.image, prepared, options.runs)
-    for who, runs in found.items():
-        for one in runs:
-            size, time = one["cost_mb"], one["cost_ms"]
-            print(f"{who}: {size:.0f} MB, {time:.1f} ms a record, {one['cost']:.2f} USD a million")
-    print(*remarks, sep="\n")
+    return remarks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 import time
 from collections.abc import Sequence
@@ -12,13 +11,14 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from benchmarks.harness.client import Client
+from benchmarks.harness.statistics import Latencies
 
 
 @dataclass(frozen=True)
 class Load:
     """What a server did under load."""
 
-    latencies: list[float]  # seconds, one for each request
+    latencies: Latencies
     seconds: float  # from the first request to the last answer
 
     @property
@@ -49,10 +49,4 @@ def run(port: int, bodies: Sequence[bytes], clients: int, seconds: float) -> Loa
     with ThreadPoolExecutor(clients) as pool:
         futures = [pool.submit(ask) for _ in range(clients)]
         found = [latency for future in futures for latency in future.result()]
-    return Load(found, time.perf_counter() - start)
-
-
-def percentile(values: Sequence[float], part: float) -> float:
-    """The value that `part` of all values do not exceed (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[math.ceil(part * len(ordered)) - 1]
+    return Load(Latencies(found), time.perf_counter() - start)

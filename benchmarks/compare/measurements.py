@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from benchmarks.compare import load
 from benchmarks.harness import servers, texts
 from benchmarks.harness.client import body
+from benchmarks.harness.statistics import Latencies
 from benchmarks.harness.subjects import Subject
 
 # All workers of a server are up by then; their answers do not count.
@@ -35,8 +35,8 @@ def warm(
         found["rss_loaded"] = running.peak_rss()
         time.sleep(SETTLED_SECONDS)
         single, many = body(subject.short), body(*reviews)
-        times = [running.client.seconds(single) * 1e3 for _ in range(requests)]
-        found["p50"], found["p99"] = statistics.median(times), load.percentile(times, 0.99)
+        times = Latencies(running.client.seconds(single) for _ in range(requests))
+        found["p50"], found["p99"] = times.at(50), times.at(99)
         found["reviews"] = len(reviews) / running.client.seconds(many)
         found["rss"] = running.peak_rss()
         if large:
@@ -86,8 +86,8 @@ def under_load(
         found = load.run(running.port, bodies, clients, seconds)
     return {
         "load": found.rate,
-        "load_p50": load.percentile(found.latencies, 0.5) * 1e3,
-        "load_p99": load.percentile(found.latencies, 0.99) * 1e3,
+        "load_p50": found.latencies.at(50),
+        "load_p99": found.latencies.at(99),
     }
 
 
@@ -130,5 +130,5 @@ def engine(subject: Subject, cpu: int, requests: int) -> dict[str, float]:
             check=True,
             capture_output=True,
         )
-    times = [seconds * 1e3 for seconds in json.loads(answer.stdout)]
-    return {"p50": statistics.median(times), "p99": load.percentile(times, 0.99)}
+    times = Latencies(json.loads(answer.stdout))
+    return {"p50": times.at(50), "p99": times.at(99)}

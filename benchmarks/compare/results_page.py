@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from benchmarks.compare import results_plot
-from benchmarks.compare.comparisons import ROWS, WHO, Row
+from benchmarks.compare.comparisons import ROWS, WHO
+from benchmarks.harness import pages
+from benchmarks.harness.pages import Row, spread
 from benchmarks.harness.results import Results
 
 NOTES = """\
@@ -39,12 +40,11 @@ def page(results: Results) -> str:
     """Medians with the least and the most of all runs, ratios, and whether goals are met."""
     lines = "\n".join(map(_line, [results] * len(ROWS), ROWS))
     gaps = "\n".join(f"- {what}: {why}" for what, why in results.missing.items())
-    facts = "\n".join(f"| {name} | {words} |" for name, words in results.facts.items())
     return f"""# Figures
 
     {results.command}
 
-Measured locally: {results_plot.where(results)}.
+Measured locally: {pages.machine(results)}.
 {VNNI}
 
 Each figure is the median of the runs, with the least and the most in brackets. Starts are
@@ -58,45 +58,23 @@ interleaved, so that a slow minute of the machine meets all servers.
 
 {f"Not measured:{chr(10)}{chr(10)}{gaps}{chr(10)}{chr(10)}" if gaps else ""}{NOTES}
 
-| | |
-|---|---|
-{facts}
+{pages.facts(results)}
 """
 
 
 def _line(results: Results, row: Row) -> str:
     own = results.of(row.what, row.who)
     name = "" if row.who == "ours" else f"{WHO[row.who]}: "
-    cells = [row.title, name + spread(own, row), "", "", "", ""]
+    cells = [row.title, name + spread(own, row.digits, row.unit), "", "", "", ""]
     if row.other:
         other = results.of(row.what, row.other)
-        cells[2] = f"{WHO[row.other]}: {spread(other, row)}"
+        cells[2] = f"{WHO[row.other]}: {spread(other, row.digits, row.unit)}"
         if own and other:
             cells[3] = ratio(own, other)
     if row.goals:
         cells[4] = ", ".join(goal.words for goal in row.goals)
-        cells[5] = ", ".join(verdicts(results, row))
+        cells[5] = ", ".join(pages.verdicts(results, row))
     return f"| {' | '.join(cells)} |"
-
-
-def verdicts(results: Results, row: Row) -> list[str]:
-    """For each goal of a row: met, missed, or not measured."""
-    own = results.of(row.what, row.who)
-    other = results.of(row.what, row.other) if row.other else [0.0]
-    if not own or not other:
-        return ["not measured"]
-    medians = statistics.median(own), statistics.median(other)
-    return ["yes" if goal.met(*medians) else "**no**" for goal in row.goals]
-
-
-def spread(values: Sequence[float], row: Row) -> str:
-    """Median (least-most) and unit; one value stands alone."""
-    if not values:
-        return "not measured"
-    middle = f"{statistics.median(values):.{row.digits}f}"
-    if len(values) > 1:
-        middle += f" ({min(values):.{row.digits}f}-{max(values):.{row.digits}f})"
-    return f"{middle} {row.unit}"
 
 
 def ratio(own: Sequence[float], other: Sequence[float]) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from benchmarks.harness.pages import INK, machine, picture
 from benchmarks.harness.results import Results
 
 if TYPE_CHECKING:
@@ -24,30 +25,15 @@ NAMES = {
     "plain": "plain container: Flask, gunicorn, transformers pipeline, fp32",
 }
 TITLE = "The same fine-tuned RoBERTa-base in two containers, measured locally"
-# As RESULTS.md says it: the flag that makes products of 8-bit numbers fast.
-VNNI = "vnni yes"
 COLOURS = {"ours": "#0969da", "plain": "#8c959f"}
-INK = "#1f2328"
 GREY = "#59636e"
-# Text stays text, and the same results give the same bytes.
-STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "results",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": INK,
-    "xtick.color": INK,
-}
 
 
 def draw(results: Results, path: Path) -> None:
-    """Write the picture; its background is white, so that it is readable on a dark page."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    """Write the picture."""
     from matplotlib.patches import Patch
 
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.8, 3.4), facecolor="white", layout="constrained")
+    with picture(path, 8.8, 3.4) as figure:
         figure.suptitle(TITLE, fontsize=11, fontweight="bold")
         axes = figure.subplots(1, len(PANELS))
         for axis, panel in zip(axes, PANELS, strict=True):
@@ -55,21 +41,13 @@ def draw(results: Results, path: Path) -> None:
         colours = [Patch(color=colour, label=NAMES[who]) for who, colour in COLOURS.items()]
         legend = figure.legend(
             handles=colours,
-            title=f"{where(results)}; one CPU for the server",
+            title=f"{machine(results)}; one CPU for the server",
             title_fontsize=8,
             loc="outside lower center",
             ncols=2,
             frameon=False,
         )
         legend.get_title().set_color(GREY)
-        figure.savefig(path, format="svg", metadata={"Date": None})
-
-
-def where(results: Results) -> str:
-    """Name the machine that the figures are of: they are its own, not AWS's."""
-    facts = results.facts
-    vnni = "with VNNI" if VNNI in facts.get("CPU flags", "") else "without VNNI"
-    return f"{facts.get('CPU', 'unknown CPU')}, {vnni}, {facts.get('date', 'undated')}"
 
 
 def _panel(axis: Axes, results: Results, what: str, title: str, form: str, word: str) -> None:

@@ -1,4 +1,4 @@
-"""Chance in, a body out: KINDS has all kinds of bodies, and how often each of them is made."""
+"""Make bodies of all kinds at random; KINDS says how often each kind is made."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from collections.abc import Callable, Mapping
 
 from benchmarks.fuzz import odd_texts
 from benchmarks.fuzz.damage import damaged
-from benchmarks.fuzz.made import Made, Value, as_csv, as_json, as_lines, record, text
+from benchmarks.fuzz.well_formed import Body, Value, as_csv, as_json, as_lines, record, text
 
-Maker = Callable[[random.Random, str], Made]
+Maker = Callable[[random.Random, str], Body]
 
 
-def _records(chance: random.Random, secret: str) -> Made:
+def _records(chance: random.Random, secret: str) -> Body:
     return chance.choice((as_lines, as_lines, as_json, as_csv))(
         chance, [text(chance, secret) for _ in range(chance.choice((1, 1, 2, 3)))]
     )
 
 
-def _planes(chance: random.Random, secret: str) -> Made:
+def _planes(chance: random.Random, secret: str) -> Body:
     texts = [odd_texts.planes(chance) + secret for _ in range(chance.randint(1, 2))]
     return chance.choice((as_lines, as_json, as_csv))(chance, texts)
 
 
-def _damaged(chance: random.Random, secret: str) -> Made:
+def _damaged(chance: random.Random, secret: str) -> Body:
     made = _records(chance, secret)
-    return Made(damaged(chance, made.body), made.form)
+    return Body(damaged(chance, made.content), made.form)
 
 
-def _noise(chance: random.Random, secret: str) -> Made:
+def _noise(chance: random.Random, secret: str) -> Body:
     body = chance.randbytes(chance.randint(1, 400)) + secret.encode()
-    return Made(body, chance.choice(("lines", "json", "csv")))
+    return Body(body, chance.choice(("lines", "json", "csv")))
 
 
-def _literals(chance: random.Random, secret: str) -> Made:
-    """JSON that is odd as text: values stand in it as they are written."""
+def _literals(chance: random.Random, secret: str) -> Body:
+    """Write JSON that is odd as text: values stand in it as they are written."""
     value = chance.choice((odd_texts.number, odd_texts.surrogates, odd_texts.deep))(chance, secret)
     key = chance.choice(("features", "text", "inputs", "other"))
     line = f'{{"{key}": {chance.choice((value, f"[{value}]"))}}}'
     return _of_json(chance, line.encode("utf-8", "surrogatepass"))
 
 
-def _keys(chance: random.Random, secret: str) -> Made:
-    """The same key twice, or several keys that each could hold the text."""
+def _keys(chance: random.Random, secret: str) -> Body:
+    """Use the same key twice, or several keys that each could hold the text."""
     names = chance.choices(("text", "features", "inputs", "Text", "text "), k=chance.randint(2, 4))
     members = ", ".join(f'"{name}": {json.dumps(secret)}' for name in names)
     return _of_json(chance, f"{{{members}}}".encode())
 
 
-def _types(chance: random.Random, secret: str) -> Made:
-    """Something else in the place of a text, or of the whole record."""
+def _types(chance: random.Random, secret: str) -> Body:
+    """Put something else in the place of a text, or of the whole record."""
     values: tuple[Value, ...] = (
         0, -1.5, True, None, [], {}, [[]], [secret, secret], {"text": secret}, [None], [[secret]],
     )  # fmt: skip
@@ -60,70 +60,70 @@ def _types(chance: random.Random, secret: str) -> Made:
     return _of_json(chance, json.dumps(whole).encode())
 
 
-def _of_json(chance: random.Random, line: bytes) -> Made:
-    """One such line, among good ones or in a list."""
+def _of_json(chance: random.Random, line: bytes) -> Body:
+    """Put the line alone, beside a good one, or in a list."""
     good = json.dumps({"text": "good"}).encode()
     if chance.random() < 0.3:
-        return Made(b"[" + b", ".join(chance.sample([line, good], 2)) + b"]", "json")
+        return Body(b"[" + b", ".join(chance.sample([line, good], 2)) + b"]", "json")
     lines = chance.sample([line, good], chance.randint(1, 2))
-    return Made(b"\n".join(lines) + b"\n" * chance.randint(0, 1), chance.choice(("lines", "json")))
+    return Body(b"\n".join(lines) + b"\n" * chance.randint(0, 1), chance.choice(("lines", "json")))
 
 
-def _encodings(chance: random.Random, secret: str) -> Made:
+def _encodings(chance: random.Random, secret: str) -> Body:
     made = _records(chance, secret)
-    words = made.body.decode()
+    words = made.content.decode()
     place = chance.randrange(len(words) + 1)
     marked = words[:place] + "\ufeff" + words[place:]
     encoding = chance.choice(("utf-16", "utf-16-le", "utf-32", "utf-32-be", "utf-7", "utf-8-sig"))
     whole = chance.choice(
-        (words.encode(encoding), marked.encode(), b"\xef\xbb\xbf" * 2 + made.body)
+        (words.encode(encoding), marked.encode(), b"\xef\xbb\xbf" * 2 + made.content)
     )
-    return Made(whole, made.form)
+    return Body(whole, made.form)
 
 
-def _breaks(chance: random.Random, secret: str) -> Made:
-    """Lines that end in other ways, inside texts too."""
+def _breaks(chance: random.Random, secret: str) -> Body:
+    """End lines in other ways, inside texts too."""
     ends = ("\r\n", "\r", "\n\r", "\u2028", "\u2029", "\x85", "\v", "\f", "\x1e", "\n\n \t\n")
     end = chance.choice(ends)
     inside = json.dumps({"text": f"{secret}{end}good"}, ensure_ascii=chance.random() < 0.5)
-    return Made(end.join([inside, '{"text": "good"}', ""]).encode(), "lines")
+    return Body(end.join([inside, '{"text": "good"}', ""]).encode(), "lines")
 
 
-def _compressed(chance: random.Random, secret: str) -> Made:
+def _compressed(chance: random.Random, secret: str) -> Body:
     made = _records(chance, secret)
     magic = b"\x1f\x8b" + bytes([chance.choice((8, 8, 0))])
-    whole = gzip.compress(made.body, mtime=0)
-    return Made(chance.choice((whole, whole[:20], magic + made.body, magic)), made.form)
+    whole = gzip.compress(made.content, mtime=0)
+    return Body(chance.choice((whole, whole[:20], magic + made.content, magic)), made.form)
 
 
-def _empty(chance: random.Random, _: str) -> Made:
+def _empty(chance: random.Random, _: str) -> Body:
     bodies = (b"", b"\n", b" ", b"\r\n\r\n", b"\xef\xbb\xbf", b"\0", b"\n" * 1000, b"[]", b"null")
-    return Made(chance.choice(bodies), chance.choice(("lines", "json", "csv")))
+    return Body(chance.choice(bodies), chance.choice(("lines", "json", "csv")))
 
 
-def _tiny(chance: random.Random, secret: str) -> Made:
+def _tiny(chance: random.Random, secret: str) -> Body:
     line = chance.choice((b"{}", b"1", b"[", b'"text"', secret.encode()))
-    return Made((line + b"\n") * chance.randint(100, 3000), chance.choice(("lines", "csv")))
+    return Body((line + b"\n") * chance.randint(100, 3000), chance.choice(("lines", "csv")))
 
 
-def _quotes(chance: random.Random, secret: str) -> Made:
-    """CSV with quotes, commas and line ends where they should not be."""
+def _quotes(chance: random.Random, secret: str) -> Body:
+    """Write CSV with quotes, commas and line ends where they should not be."""
     parts = ('"', '""', '"""', ",", "\n", "\r", "'", "\\", " ", secret, "good", "\t", ";", "=1+1")
-    return Made("".join(chance.choices(parts, k=chance.randint(1, 30))).encode(), "csv")
+    return Body("".join(chance.choices(parts, k=chance.randint(1, 30))).encode(), "csv")
 
 
-def _large(chance: random.Random, secret: str) -> Made:
-    """As large as bodies may be."""
+def _large(chance: random.Random, secret: str) -> Body:
+    """Make a body as large as bodies may be."""
     count = 500_000
     return chance.choice(
         (
-            Made(b'{"text": "' + b"so good " * 740_000 + secret.encode() + b'"}\n', "lines", 1),
-            Made(b"so good " * 740_000 + secret.encode(), "csv", 1),
-            Made(b'{"text":""}\n' * count, "lines", count),
-            Made(b"a\n" * count, "csv", count),
-            Made(b"1\n" * count, "lines"),
-            Made(b"[" + b"{}," * count + b"{}]", "json"),
-            Made(b'{"text": "' + secret.encode() + b" " * 6_500_000, "lines"),
+            Body(b'{"text": "' + b"so good " * 740_000 + secret.encode() + b'"}\n', "lines", 1),
+            Body(b"so good " * 740_000 + secret.encode(), "csv", 1),
+            Body(b'{"text":""}\n' * count, "lines", count),
+            Body(b"a\n" * count, "csv", count),
+            Body(b"1\n" * count, "lines"),
+            Body(b"[" + b"{}," * count + b"{}]", "json"),
+            Body(b'{"text": "' + secret.encode() + b" " * 6_500_000, "lines"),
         )
     )
 

@@ -1,9 +1,9 @@
-"""A seed and an index in, a request out: the same one each time, so that it can be sent again."""
+"""Make the request of a seed and an index: always the same, so that it can be sent again."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.fuzz import bodies, headers
@@ -23,9 +23,17 @@ class Case:
     records: int | None = None
     chunked: bool = False
 
+    def content(self) -> bytes | Iterator[bytes]:
+        """Return the body, or two parts of it, of different sizes, to be sent as chunks."""
+        if not self.chunked:
+            return self.body
+        third = len(self.body) // 3
+        # An empty chunk would end the body.
+        return filter(None, (self.body[:third], self.body[third:]))
+
 
 def case(seed: int, index: int) -> Case:
-    """The request of an index."""
+    """Return the request of an index."""
     chance = random.Random(f"{seed}/{index}")
     kind = chance.choices(list(bodies.KINDS), [weight for weight, _ in bodies.KINDS.values()])[0]
     made = bodies.KINDS[kind][1](chance, f"{SECRET}{index}")
@@ -33,7 +41,7 @@ def case(seed: int, index: int) -> Case:
     return Case(
         index,
         kind,
-        made.body,
+        made.content,
         asked.fields,
         made.records if asked.right else None,
         chunked=chance.random() < 0.05,

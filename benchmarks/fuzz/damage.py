@@ -1,4 +1,4 @@
-"""A body in, the same with something wrong in it out."""
+"""Damage a body: change, insert, delete, repeat or reorder a part of it."""
 
 from __future__ import annotations
 
@@ -7,45 +7,15 @@ from collections.abc import Callable, Sequence
 
 # What parsers stumble over.
 PIECES: Sequence[bytes] = (
-    b"\0",
-    b"\n",
-    b"\r",
-    b"\r\n",
-    b"\xef\xbb\xbf",
-    b"\xff\xfe",
-    b"\xed\xa0\x80",
-    b"\xc0\xaf",
-    b"\xe2\x80\xa8",
-    b"\x1f\x8b\x08",
-    b'"',
-    b'""',
-    b"'",
-    b"\\",
-    b"\\u",
-    b"\\ud800",
-    b"\\u0000",
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b":",
-    b",",
-    b"NaN",
-    b"-Infinity",
-    b"1e999",
-    b"null",
-    b"true",
-    b'"text"',
-    b'"features":',
-    b"//",
-    b"#",
-    b"\x1e",
-    b"\x85",
-)
+    b"\0", b"\n", b"\r", b"\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\xaf",
+    b"\xe2\x80\xa8", b"\x1f\x8b\x08", b'"', b'""', b"'", b"\\", b"\\u", b"\\ud800", b"\\u0000",
+    b"{", b"}", b"[", b"]", b":", b",", b"NaN", b"-Infinity", b"1e999", b"null", b"true",
+    b'"text"', b'"features":', b"//", b"#", b"\x1e", b"\x85",
+)  # fmt: skip
 
 
 def damaged(chance: random.Random, body: bytes) -> bytes:
-    """One to four wrongs."""
+    """Return the body with one to four kinds of damage."""
     for _ in range(chance.randint(1, 4)):
         body = chance.choice(WAYS)(chance, body)
     return body
@@ -92,12 +62,5 @@ def _swap(chance: random.Random, body: bytes) -> bytes:
 
 
 WAYS: Sequence[Callable[[random.Random, bytes], bytes]] = (
-    _flip,
-    _insert,
-    _delete,
-    _glue,
-    _split,
-    _truncate,
-    _repeat,
-    _swap,
-)
+    _flip, _insert, _delete, _glue, _split, _truncate, _repeat, _swap,
+)  # fmt: skip

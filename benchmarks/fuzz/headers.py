@@ -1,4 +1,4 @@
-"""The form of a body in, header fields out: mostly right ones, some wrong, some nonsense."""
+"""Make header fields for a body: mostly right ones, some wrong, some nonsense."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from dataclasses import dataclass
 # What each form of body is called; None: no Content-Type at all.
 TYPES: Mapping[str, tuple[str | None, ...]] = {
     "lines": (
-        None,
-        "application/jsonlines",
-        "application/x-jsonlines",
-        "application/jsonl",
+        None, "application/jsonlines", "application/x-jsonlines", "application/jsonl",
         "application/x-ndjson",
     ),
     "json": ("application/json",),
     "csv": ("text/csv",),
-}
+}  # fmt: skip
 PARAMETERS = (
     *[""] * 6,
     "; charset=utf-8",
@@ -68,7 +65,7 @@ class Asked:
 
 
 def headers(chance: random.Random, form: str) -> Asked:
-    """Fields for a body of one of the forms in TYPES."""
+    """Return fields for a body of one of the forms in TYPES."""
     media_type, right = _content_type(chance, form)
     accept, accepted = _accept(chance)
     attributes = chance.choice(WISHES)
@@ -109,7 +106,7 @@ def _accept(chance: random.Random) -> tuple[str | None, bool]:
 
 
 def nonsense(chance: random.Random) -> str:
-    """A field value that nobody should send; all but a line's end may stand in it."""
+    """Return a field value that nobody should send; all but a line's end may stand in it."""
     length = chance.choice((0, 1, 5, 30, 200, LONGEST))
     letters = chance.choice(
         (

@@ -1,30 +1,27 @@
-"""An image and a memory size in, a container with that size's CPU share out.
+"""Run servers in containers, under the limits of a memory size and the platform's restrictions.
 
 Needs a Docker engine; https://docker-py.readthedocs.io finds it as the docker client does.
 """
 
 from __future__ import annotations
 
+import os
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.harness.client import AnswerError, Client
 from benchmarks.harness.servers import PLAIN, ROOT
+from platform_facts import CALL_SECONDS, MEMORY_SIZES_MB, MODEL_DIR, PORT, sandbox, vcpus
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, "Memory size"
-SIZES = (1024, 2048, 3072, 4096, 5120, 6144)
-# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
-MEGABYTES_PER_VCPU = 1769
-# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-PATIENCE_SECONDS = 60.0
+TCP_PORT = f"{PORT}/tcp"
 POLL_SECONDS = 0.05
 
 
@@ -41,7 +38,7 @@ class Setup:
     folder: str = "/tmp"
 
     def volumes(self) -> dict[str, dict[str, str]]:
-        """The mounts in the words of the SDK."""
+        """Return the mounts in the words of the SDK."""
         return {
             str(source.resolve()): {"bind": target, "mode": "ro"}
             for source, target in self.mounts.items()
@@ -49,14 +46,14 @@ class Setup:
 
 
 def ours(model: Path) -> Setup:
-    """This project's server, as SageMaker starts it."""
-    return Setup(("serve",), {model: "/opt/ml/model"})
+    """Return this project's server, as SageMaker starts it."""
+    return Setup(("serve",), {model: MODEL_DIR})
 
 
 def plain(model: Path) -> Setup:
-    """The plain container: the same packages, the code of benchmarks/compare/plain_container."""
-    command = ("gunicorn", "--bind", "0.0.0.0:8080", "--timeout", "60", "app:app")
-    return Setup(command, {model: "/opt/ml/model", PLAIN: "/app"}, "/app")
+    """Return the plain container: the same packages, the code of compare/plain_container."""
+    command = ("gunicorn", "--bind", f"0.0.0.0:{PORT}", "--timeout", "60", "app:app")
+    return Setup(command, {model: MODEL_DIR, PLAIN: "/app"}, "/app")
 
 
 @dataclass
@@ -68,7 +65,7 @@ class Running:
     port: int
 
     def post(self, body: bytes) -> float:
-        """Seconds an answer takes; raises GoneError with the reason when none comes."""
+        """Return the seconds an answer takes; raises GoneError with the reason when none comes."""
         start = time.perf_counter()
         try:
             self.client.post(body)
@@ -77,23 +74,23 @@ class Running:
         return time.perf_counter() - start
 
     def wait(self, body: bytes) -> None:
-        """Until the first answer; raises GoneError."""
+        """Wait until the first answer; raises GoneError."""
         try:
             self.client.wait(body, lambda: not self.killed(), POLL_SECONDS)
         except (AnswerError, OSError) as error:
             raise GoneError(self.reason(error)) from error
 
     def killed(self) -> bool:
-        """Whether it has ended, or gunicorn has seen its worker killed (SIGKILL: for memory)."""
+        """Tell whether it has ended, or its worker was killed (SIGKILL: for memory)."""
         self.container.reload()
         return self.container.status != "running" or b"SIGKILL" in self.container.logs(tail=50)
 
     def reason(self, error: Exception) -> str:
-        """Why no answer came."""
+        """Say why no answer came."""
         if self.killed():
             return "killed for want of memory"
         if isinstance(error, TimeoutError):
-            return f"no answer within {PATIENCE_SECONDS:.0f} seconds"
+            return f"no answer within {CALL_SECONDS:.0f} seconds"
         return str(error) or type(error).__name__
 
 
@@ -104,47 +101,45 @@ def running(
     memory: int,
     environment: Mapping[str, str] | None = None,
     cpus: float | None = None,
-    **options: Any,
 ) -> Iterator[Running]:
-    """A container under the limits of a memory size; always removed.
+    """Run a container as the platform runs one of a memory size, and always remove it.
 
-    `cpus`: other than the CPU share of that size. `options`: more of `docker run`, as the SDK
-    names them.
+    `cpus`: other than the CPU share of that size.
     """
     import docker
 
+    options = sandbox.options(memory, os.cpu_count() or 1)
+    if cpus:
+        options["nano_cpus"] = int(cpus * 1e9)
     engine = docker.from_env()
     container = engine.containers.run(
         image,
         list(setup.command),
         detach=True,
         environment=dict(environment or {}),
-        mem_limit=f"{memory}m",
-        memswap_limit=f"{memory}m",  # no swap
-        nano_cpus=int((cpus or share(memory)) * 1e9),
-        ports={"8080/tcp": ("127.0.0.1", 0)},
+        ports={TCP_PORT: ("127.0.0.1", 0)},
         volumes=setup.volumes(),
         working_dir=setup.folder,
         **options,
     )
     try:
         container.reload()
-        (published, *_) = container.ports["8080/tcp"] or [{}]
+        (published, *_) = container.ports[TCP_PORT] or [{}]
         port = int(published["HostPort"])
-        with closing(Client(port, PATIENCE_SECONDS)) as client:
+        with closing(Client(port, CALL_SECONDS)) as client:
             yield Running(container, client, port)
     finally:
         container.remove(force=True)
         engine.close()
 
 
-def share(memory: int) -> float:
-    """The vCPUs of a memory size."""
-    return memory / MEGABYTES_PER_VCPU
+def fitting() -> list[int]:
+    """Return the memory sizes whose CPU share this machine has."""
+    return [size for size in MEMORY_SIZES_MB if vcpus(size) <= (os.cpu_count() or 1)]
 
 
 def default_image(target: str = "full") -> str:
-    """The tag that ./build.sh build --target gives."""
+    """Return the tag that ./build.sh build --target gives."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return f"{project['name']}:{project['version']}-{target}"
 
@@ -158,24 +153,22 @@ def size(image: str) -> int:
 
 
 def named(image: str) -> str:
-    """An image, and the revision of the source that it was built from."""
+    """Name an image, and the revision of the source that it was built from."""
     import docker
 
-    engine = docker.from_env()
-    labels = engine.images.get(image).labels
-    engine.close()
+    with closing(docker.from_env()) as engine:
+        labels = engine.images.get(image).labels
     return f"image {image}, revision {labels.get('org.opencontainers.image.revision', 'unknown')}"
 
 
 def missing(image: str) -> str:
-    """Why containers of an image cannot be measured here; empty if they can."""
+    """Say why containers of an image cannot be measured here; empty if they can."""
     import docker
     from docker.errors import DockerException, ImageNotFound
 
     try:
-        engine = docker.from_env()
-        engine.images.get(image)
-        engine.close()
+        with closing(docker.from_env()) as engine:
+            engine.images.get(image)
     except ImageNotFound:
         return f"there is no image {image}; ./build.sh build makes it"
     except DockerException as error:

@@ -1,7 +1,8 @@
-"""A way to start a server and its CPUs in, the running server out, with what it costs."""
+"""Start servers on chosen CPUs of this machine, and read what they take."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import socket
@@ -31,7 +32,7 @@ class Launch:
 
 
 def ours(model: Path, module: str = "serve", **environment: str) -> Launch:
-    """This project's server, as the console script starts it."""
+    """Return this project's server, as the console script starts it."""
     own = {"MODEL_DIR": str(model), "SAGEMAKER_BIND_TO_PORT": "{port}", "LOG_LEVEL": "warning"}
     # The heap as the image sets it up, before a process can.
     image = (ROOT / "Dockerfile").read_text()
@@ -40,7 +41,7 @@ def ours(model: Path, module: str = "serve", **environment: str) -> Launch:
 
 
 def plain(model: Path, *options: str, **environment: str) -> Launch:
-    """The plain container's server; see benchmarks/compare/plain_container/README.md."""
+    """Return the plain container's server; see benchmarks/compare/plain_container/README.md."""
     command = (sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--timeout", "60")
     # As an image would set it: the hub is not asked for a model that lies on the disk.
     own = {"MODEL_DIR": str(model), "HF_HUB_OFFLINE": "1"}
@@ -62,28 +63,43 @@ class Server:
         self.client = Client(self.port)
 
     def wait(self, body: bytes) -> list[dict[str, Any]]:
-        """The first predictions: asked for until the server answers."""
+        """Ask until the server answers, and return its first predictions."""
         return self.client.wait(body, lambda: self.process.poll() is None)
 
     def peak_rss(self) -> float:
-        """MB; each process's highest resident size (VmHWM), so that shared pages count twice."""
+        """Return MB, the highest of each process (VmHWM), so that shared pages count twice."""
         return self._sum("status", r"^VmHWM:\s+(\d+) kB") * 1024 / 1e6
 
     def rss(self) -> float:
-        """MB resident now; pages that processes share count in each of them."""
+        """Return MB resident now; pages that processes share count in each of them."""
         return self._sum("smaps_rollup", r"^Rss:\s+(\d+) kB") * 1024 / 1e6
 
     def pss(self) -> float:
-        """MB resident now; pages that processes share are divided among them."""
+        """Return MB resident now; pages that processes share are divided among them."""
         return self._sum("smaps_rollup", r"^Pss:\s+(\d+) kB") * 1024 / 1e6
 
     def anonymous(self) -> float:
-        """MB resident now that no file backs."""
+        """Return MB resident now that no file backs."""
         return self._sum("status", r"^RssAnon:\s+(\d+) kB") * 1024 / 1e6
 
     def io(self, name: str) -> int:
-        """A counter of /proc/PID/io: https://docs.kernel.org/filesystems/proc.html"""
+        """Return a counter of /proc/PID/io: https://docs.kernel.org/filesystems/proc.html"""
         return self._sum("io", rf"^{name}: (\d+)$")
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of all processes until now, their ended threads included.
+
+        https://man7.org/linux/man-pages/man3/clock_getcpuclockid.3.html
+        """
+        libc = ctypes.CDLL(None, use_errno=True)
+        clock = ctypes.c_int()
+        total = 0.0
+        for process in tree(self.process.pid):
+            failed = libc.clock_getcpuclockid(process, ctypes.byref(clock))
+            if failed:
+                raise OSError(failed, os.strerror(failed))
+            total += time.clock_gettime(clock.value)
+        return total
 
     def _sum(self, file: str, pattern: str) -> int:
         total = 0
@@ -127,7 +143,7 @@ def running(
 
 @contextmanager
 def pinned(cpus: set[int]) -> Iterator[set[int]]:
-    """This thread, and what it starts meanwhile, on some CPUs; gives the others, or all."""
+    """Keep this thread, and what it starts meanwhile, on some CPUs; give the others, or all."""
     mine = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cpus)
     try:
@@ -137,7 +153,7 @@ def pinned(cpus: set[int]) -> Iterator[set[int]]:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process: asked first, made to after STOP_SECONDS."""
+    """End a process: ask first, and kill it after STOP_SECONDS."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
@@ -147,7 +163,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -155,7 +171,7 @@ def free_port() -> int:
 
 
 def tree(process: int) -> list[int]:
-    """A process and all below it; children hang from the thread that started them."""
+    """Return a process and all below it; children hang from the thread that started them."""
     found = [process]
     for task in Path(f"/proc/{process}/task").iterdir():
         for child in (task / "children").read_text().split():

@@ -1,4 +1,4 @@
-"""A model, a checkpoint and reviews in; the servers to compare and what they are asked out."""
+"""Make the models that are compared, the servers of them, and what these are asked."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Subjects:
 
 
 def prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
-    """The subjects; the checkpoint and its packed form are made if they are not there.
+    """Return the subjects; the checkpoint and its packed form are made if they are not there.
 
     It is done in a process of its own: what stays mapped in this one would stay in the page cache
     when that is dropped, and a server would find it there.
@@ -57,32 +57,35 @@ def prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
         return pool.submit(_prepare, model, checkpoint, data).result()
 
 
-def packed_beside(checkpoint: Path) -> Path:
-    """The packed form of a checkpoint; made if this version of compress/ has not made it yet."""
+def packed(checkpoint: Path) -> Path:
+    """Return the packed form of a checkpoint; both are made if they are not there.
+
+    It is packed again by each version of compress/.
+    """
+    from benchmarks.harness import random_checkpoint
     from compress import pack
 
+    if not checkpoint.exists():
+        random_checkpoint.make(checkpoint)
     digest = hashlib.sha256()
     for path in sorted((servers.ROOT / "compress").glob("*.py")):
         digest.update(path.read_bytes())
-    packed = checkpoint.with_name(f"{checkpoint.name}-packed-{digest.hexdigest()[:8]}")
-    if not packed.exists():
-        pack.pack(checkpoint, packed, print)
-    return packed
+    folder = checkpoint.with_name(f"{checkpoint.name}-packed-{digest.hexdigest()[:8]}")
+    if not folder.exists():
+        pack.pack(checkpoint, folder, print)
+    return folder
 
 
 def _prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
-    from benchmarks.harness import random_checkpoint
     from model_handler import Handler
 
     if not (model / "manifest.json").exists():
         raise SystemExit(f"{model} holds no packed model; name one with --model")
-    if not checkpoint.exists():
-        random_checkpoint.make(checkpoint)
-    packed = packed_beside(checkpoint)
-    _open_to_all(checkpoint, packed)
-    loaded = Handler(packed).load()
+    ours = packed(checkpoint)
+    _open_to_all(checkpoint, ours)
+    loaded = Handler(ours).load()
     return Subjects(
-        ours=_subject(packed, checkpoint, servers.ours(packed)),
+        ours=_subject(ours, checkpoint, servers.ours(ours)),
         plain=_subject(checkpoint, checkpoint, servers.plain(checkpoint)),
         default=_subject(model, model, servers.ours(model)),
         reviews=texts.reviews(data, loaded.tokenizer, loaded.max_length, REVIEWS),
@@ -90,7 +93,7 @@ def _prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
 
 
 def _subject(folder: Path, truth: Path, launch: servers.Launch) -> Subject:
-    """A subject that must answer as the model in `truth` does."""
+    """Return a subject that must answer as the model in `truth` does."""
     from model_handler import Handler, Prediction
 
     handler = Handler(truth)
@@ -103,7 +106,7 @@ def _subject(folder: Path, truth: Path, launch: servers.Launch) -> Subject:
 
 
 def _open_to_all(*folders: Path) -> None:
-    """As the platform unpacks an archive: a container's user may read it."""
+    """Let a container's user read the files, as the platform unpacks an archive."""
     for folder in folders:
         for path in (folder, *folder.iterdir()):
             mode = 0o755 if path.is_dir() else 0o644

@@ -5,6 +5,7 @@ python -m benchmarks model-faults
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -55,8 +56,13 @@ class Outcome:
     eager: str
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Try every fault and write the page."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks model-faults",
+        description="Show what a server says of damaged models.",
+    )
+    parser.parse_args(arguments)
     from tqdm import tqdm
 
     with tempfile.TemporaryDirectory() as folder:

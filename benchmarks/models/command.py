@@ -1,7 +1,4 @@
-"""Check how every architecture is served and packed, and write docs/models.md.
-
-python -m benchmarks models [--check NAME ...]
-"""
+"""Check how every architecture is served and packed: docs/models.md."""
 
 from __future__ import annotations
 
@@ -10,18 +7,19 @@ import contextlib
 import io
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness import pages
+from benchmarks.harness.results import Benchmark, Results, read
+from benchmarks.harness.servers import ROOT
 from benchmarks.models import architectures
 from model_handler import Handler, Limits, ModelError, Values
 
 if TYPE_CHECKING:
     import numpy as np
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
 TEXTS = (
     "I love this product!",
     "OK, but not great.",
@@ -32,6 +30,7 @@ TEXTS = (
 )
 # How far a logit may be from transformers' own, as a part of how far texts' logits are apart.
 CLOSE = 1e-4
+COLUMNS = ("served", "padding", "packed", "checked with")
 HEAD = """# Models
 
 Any Hugging Face checkpoint for sequence classification is served as it is, or refused in one line
@@ -47,30 +46,16 @@ that says what to do; `pack-model` makes smaller and faster models of many. This
 - **checked with**: the class of transformers {transformers}, and the largest difference found, as
   such a part.
 
-| architecture | served | padding | packed | checked with |
-| --- | --- | --- | --- | --- |
 """
 
 
-@dataclass(frozen=True)
-class Result:
-    """A row of the table."""
-
-    name: str
-    served: str
-    padding: str
-    packed: str
-    checked: str
-
-    def line(self) -> str:
-        """The row in Markdown."""
-        cells = (f"`{self.name}`", self.served, self.padding, self.packed, self.checked)
-        return f"| {' | '.join(cells)} |"
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line: see --help."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Run the command."""
+    BENCHMARK.run(arguments)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
     parser.add_argument(
         "--check",
         nargs="+",
@@ -78,34 +63,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
         choices=architectures.NAMES,
         help="only compare what is found for these with the page; exit code 1 if it differs",
     )
-    options = parser.parse_args(arguments)
+
+
+def measure(options: argparse.Namespace, found: Results) -> None:
+    """Examine every architecture, or only compare some with the page."""
     if options.check:
-        wrong = differences(options.check)
-        sys.exit("\n".join(wrong) or 0)
+        sys.exit("\n".join(differences(options.check)) or 0)
     import transformers
 
-    rows = []
+    found.facts["transformers"] = transformers.__version__
     for name in architectures.NAMES:
-        rows.append(examine(name).line() + "\n")
-        print(rows[-1], end="", flush=True)
-    PAGE.write_text(HEAD.format(transformers=transformers.__version__) + "".join(rows))
+        found.say(name, examine(name))
+        print(name, *found.words["served"][name], sep=": ", flush=True)
+
+
+def page(results: Results) -> str:
+    """Write the page."""
+    lines = (
+        [f"`{name}`", *(results.words[column][name] for column in COLUMNS)]
+        for name in results.words["served"]
+    )
+    return HEAD.format_map(results.facts) + pages.table(("architecture", *COLUMNS), lines) + "\n"
 
 
 def differences(names: Sequence[str]) -> list[str]:
-    """What the page does not have, or has otherwise than it is now, but for what is packed."""
-    rows = [line.split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| `")]
-    there = {row[0].strip("| `"): row[1:3] for row in rows}
-    wrong = [f"docs/models.md lacks {name}" for name in architectures.NAMES if name not in there]
-    wrong += [f"docs/models.md has {name}" for name in there if name not in architectures.NAMES]
+    """List what the page lacks, or has otherwise than it is now, but for what is packed."""
+    there = read(BENCHMARK.json)
+    served = there.words["served"]
+    wrong = [f"docs/models.md lacks {name}" for name in architectures.NAMES if name not in served]
+    wrong += [f"docs/models.md has {name}" for name in served if name not in architectures.NAMES]
+    if BENCHMARK.page.read_text(encoding="utf-8") != page(there):
+        wrong.append(f"docs/models.md is not what --redraw writes from {BENCHMARK.json.name}")
     for name in names:
         found = examine(name, pack=False)
-        if there.get(name) != [found.served, found.padding]:
-            wrong.append(f"docs/models.md is wrong about {name}: {found.line()}")
+        if any(there.words[what].get(name) != found[what] for what in ("served", "padding")):
+            wrong.append(f"docs/models.md is wrong about {name}: {' | '.join(found.values())}")
     return wrong
 
 
-def examine(name: str, pack: bool = True) -> Result:
-    """Make, serve, ask and, if told to, pack a checkpoint."""
+def examine(name: str, pack: bool = True) -> Mapping[str, str]:
+    """Make, serve, ask and, if told to, pack a checkpoint; return the words of each column."""
     with tempfile.TemporaryDirectory() as scratch:
         # A model of values answers with its logits as they are.
         directory = architectures.make(name, Path(scratch) / name, problem_type="regression")
@@ -121,11 +118,11 @@ def examine(name: str, pack: bool = True) -> Result:
         except ModelError as error:
             served, padding = _short(str(error), directory), ""
         packed = _pack(directory, Path(scratch) / "packed") if pack else ""
-        return Result(name, served, padding, packed, checked)
+        return dict(zip(COLUMNS, (served, padding, packed, checked), strict=True))
 
 
 def reference(directory: Path) -> tuple[str, list[str], np.ndarray]:
-    """The class of a checkpoint's model, texts, and its logits for each alone, (N, L)."""
+    """Return the class of a checkpoint's model, texts, and its logits for each alone, (N, L)."""
     import numpy as np
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -147,7 +144,7 @@ def reference(directory: Path) -> tuple[str, list[str], np.ndarray]:
 
 
 def _distance(handler: Handler, texts: Sequence[str], expected: np.ndarray) -> float:
-    """The largest distance of a logit, alone or in a batch, as a part of their spread."""
+    """Return the largest distance of a logit, alone or in a batch, as a part of their spread."""
     import numpy as np
 
     alone = [handler.predict([text])[0] for text in texts]
@@ -162,7 +159,7 @@ def _distance(handler: Handler, texts: Sequence[str], expected: np.ndarray) -> f
 
 
 def _pack(checkpoint: Path, out: Path) -> str:
-    """What pack-model says."""
+    """Return what pack-model says."""
     from compress import pack
 
     said = io.StringIO()
@@ -177,6 +174,17 @@ def _pack(checkpoint: Path, out: Path) -> str:
 
 
 def _short(message: str, directory: Path) -> str:
-    """A refusal for a cell of the table."""
+    """Return a refusal for a cell of the table."""
     words = message.replace(f"{directory} ", "").replace(str(directory), directory.name)
     return f"refused: {words.replace('|', '/')}"
+
+
+BENCHMARK = Benchmark(
+    "models",
+    "Check how every architecture is served and packed.",
+    ROOT / "docs" / "models.md",
+    add_options,
+    measure,
+    page,
+    folder=Path(__file__).parent,
+)

@@ -11,7 +11,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -31,7 +31,7 @@ CONCURRENCY = 4
 BURSTS = (4, 5, 8, 20, 64)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: see --help."""
     parser = argparse.ArgumentParser(description="Measure the data plane of the rehearsal.")
     parser.add_argument("--engines", nargs="+", choices=("docker", "process"), default=("docker",))
@@ -41,8 +41,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="bursts from zero (5)")
     parser.add_argument("--calls", type=int, default=10_000, help="calls with faults (10000)")
     parser.add_argument("--every", type=int, default=100, help="calls for each fault (100)")
-    options = parser.parse_args()
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    options = parser.parse_args(arguments)
+    words = [Path(word).name if "/" in word else word for word in arguments or ()]
     command = shlex.join(["python", "-m", "benchmarks", "rehearsal", *words])
     facts = machine.facts() | {"load of the machine at the start": f"{os.getloadavg()[0]:.1f}"}
     if "docker" in options.engines:

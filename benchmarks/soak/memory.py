@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from benchmarks.harness.servers import Server
-
-PER_REQUESTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,3 @@ def sampling(
         over.set()
         thread.join()
         sample()
-
-
-def slope(requests: Sequence[float], megabytes: Sequence[float]) -> float:
-    """MB in 10,000 requests, by least squares."""
-    return statistics.linear_regression(requests, megabytes).slope * PER_REQUESTS

@@ -17,6 +17,7 @@ from dataclasses import asdict
 
 from benchmarks.harness.results import Results
 from benchmarks.harness.servers import Server
+from benchmarks.harness.statistics import slope
 from benchmarks.soak import memory, stop
 from benchmarks.soak.known_answers import Questions
 from benchmarks.soak.pings import Pings, pinging
@@ -105,8 +106,8 @@ class Phases:
         half = (len(samples) - 1) // 2
         for kind in ("rss", "anonymous"):
             requests, megabytes = (self._found.of(what, "all") for what in ("requests", kind))
-            self._found.add("all", {f"slope_{kind}": memory.slope(requests, megabytes)})
-            late = memory.slope(requests[half:], megabytes[half:])
+            self._found.add("all", {f"slope_{kind}": slope(requests, megabytes)})
+            late = slope(requests[half:], megabytes[half:])
             self._found.add("all", {f"late_slope_{kind}": late})
 
     def _saturate(self) -> float:

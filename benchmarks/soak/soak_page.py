@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks.compare.comparisons import Row, exactly, under
-from benchmarks.compare.results_page import spread, verdicts
+from benchmarks.harness.pages import Row, exactly, facts, spread, table, under, verdicts
 from benchmarks.harness.results import Results
 from benchmarks.soak import stop
 
@@ -50,14 +49,13 @@ NOTES = """\
 
 def page(results: Results) -> str:
     """Targets, met or not, and all figures."""
-    facts = "\n".join(f"| {name} | {words} |" for name, words in results.facts.items())
     return f"""# Soak
 
     {results.command}
 
 ![Latencies by percentile, and memory by requests](soak.svg)
 
-{_table(("", "found", "target", "met"), map(_target, [results] * len(TARGETS), TARGETS))}
+{table(("", "found", "target", "met"), map(_target, [results] * len(TARGETS), TARGETS))}
 
 ## Answers
 
@@ -85,20 +83,13 @@ def page(results: Results) -> str:
 
 {NOTES}
 
-| | |
-|---|---|
-{facts}
+{facts(results)}
 """
-
-
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [heads, ["---"] * len(heads), *lines]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _target(results: Results, row: Row) -> list[str]:
     words = ", ".join(goal.words for goal in row.goals)
-    figure = spread(results.of(row.what, row.who), row).strip()
+    figure = spread(results.of(row.what, row.who), row.digits, row.unit)
     return [row.title, figure, words, ", ".join(verdicts(results, row))]
 
 
@@ -114,7 +105,7 @@ def _block(
     results: Results, heads: Sequence[str], figures: Sequence[str], whom: Iterable[str]
 ) -> str:
     lines = [[who, *(_cell(results, what, who) for what in figures)] for who in whom]
-    return _table(heads, lines)
+    return table(heads, lines)
 
 
 def _counts(results: Results) -> str:
@@ -161,10 +152,10 @@ def _memory(results: Results) -> str:
             ends = [f"{value:.1f}" for value in (values[0], values[-1], max(values))]
             lines.append([kind, *ends, *(f"{slope:.2f}" for (slope,) in slopes)])
     heads = ("", "first", "last", "most", "slope, 10,000 requests", "that of the second half")
-    return _table(heads, lines)
+    return table(heads, lines)
 
 
 def _stop(results: Results) -> str:
     names = ("sent", "early", "answered", "refused", "lost", "other")
     heads = ("sent", "answered before it", "answered in full", "503", "no answer", "other")
-    return _table(heads, [[_cell(results, f"stop_{name}", "all") for name in names]])
+    return table(heads, [[_cell(results, f"stop_{name}", "all") for name in names]])

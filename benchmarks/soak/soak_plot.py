@@ -6,7 +6,7 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.compare.results_plot import INK, STYLE
+from benchmarks.harness.pages import INK, picture
 from benchmarks.harness.results import Results
 
 if TYPE_CHECKING:
@@ -19,16 +19,11 @@ TICKS = (0.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 
 
 def draw(results: Results, path: Path) -> None:
-    """Write the picture; its background is white, so that it is readable on a dark page."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.4, 3.2), facecolor="white", layout="constrained")
+    """Write the picture."""
+    with picture(path, 8.4, 3.2) as figure:
         left, right = figure.subplots(1, 2)
         _latencies(left, results)
         _memory(right, results)
-        figure.savefig(path, format="svg", metadata={"Date": None})
 
 
 def _bare(axis: Axes, title: str, across: str) -> None:

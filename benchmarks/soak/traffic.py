@@ -15,10 +15,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from benchmarks.harness.connection import Answer, Connection, LostError
+from benchmarks.harness.client import Answer, AnswerError, AsyncClient
 from benchmarks.harness.statistics import Latencies
-from benchmarks.soak.known_answers import Question, Questions, fault
+from benchmarks.soak.known_answers import INFERENCE_ID, Question, Questions, fault
 
+# The server gives up after 55 seconds, and SageMaker after 60.
+ANSWER_SECONDS = 90.0
 # A refused question is asked again, when the server says, for so long.
 PATIENCE_SECONDS = 120.0
 # After a loss, so that a server that is gone is not asked a thousand times a second.
@@ -85,20 +87,20 @@ class Traffic:
 
     async def _connection(self, times: Iterator[float]) -> None:
         """Whichever connection is free takes the next time."""
-        connection = Connection(self._port)
+        connection = AsyncClient(self._port, ANSWER_SECONDS)
         for planned in times:
             await asyncio.sleep(max(0.0, planned - clock()))
             await self._question(connection, planned)
         if await connection.leave():
             self.tally.is_wrong("bytes that nobody asked for")
 
-    async def _question(self, connection: Connection, planned: float) -> None:
+    async def _question(self, connection: AsyncClient, planned: float) -> None:
         question = self._questions.next(self._lines)
         self.tally.asked += 1
         sent = clock()
         try:
             answer = await self._answer(connection, question, sent + self._patience)
-        except LostError as error:
+        except AnswerError as error:
             self.tally.is_lost(str(error))
             await asyncio.sleep(PAUSE_SECONDS)
             return
@@ -107,10 +109,10 @@ class Traffic:
         self.uncorrected.add(now - sent)
         self.tally.answered(question, answer)
 
-    async def _answer(self, connection: Connection, question: Question, until: float) -> Answer:
+    async def _answer(self, connection: AsyncClient, question: Question, until: float) -> Answer:
         """The answer in the end: who is told to come back does so."""
         while True:
-            answer = await connection.ask(question)
+            answer = await connection.send(question.body, {INFERENCE_ID: question.mark})
             pause = answer.headers.get("retry-after")
             if answer.status != 503 or pause is None or clock() + float(pause) > until:
                 return answer

@@ -1,4 +1,4 @@
-"""Odd bodies: what is made, what is noticed, and some hundreds sent to a real server."""
+"""Check what odd bodies are made, what is noticed in answers, and send some to a real server."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz import hosts, tally
+from benchmarks.fuzz import fuzz_page
+from benchmarks.fuzz.answer_check import expected, faults
 from benchmarks.fuzz.bodies import KINDS
 from benchmarks.fuzz.cases import SECRET, Case, case
-from benchmarks.fuzz.command import complaints, run
-from benchmarks.fuzz.verdict import Answer, expected, faults
+from benchmarks.fuzz.command import run
+from benchmarks.fuzz.findings import Findings, Log, complaints, keep, read_log
+from benchmarks.fuzz.target import Target
+from benchmarks.harness.client import Answer
+from benchmarks.harness.results import Results
 from tests.conftest import ROOT
 
 LINES = {"content-type": "application/jsonlines"}
@@ -50,24 +55,15 @@ def test_a_few_hundred_bodies_are_answered_as_they_should_be(tmp_path: Path) -> 
     command += ["--seed", "3", "--page", str(page), "--save", str(saved)]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout
-    assert "\nviolations: 0\n" in found.stdout
+    assert "\n| violations | 0 |\n" in found.stdout
     assert "| bodies | 400 |" in page.read_text()
     assert "| valid records |" in page.read_text()
     assert not saved.exists()
 
 
 def test_one_body_is_sent_again_on_request() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks",
-        "fuzz",
-        "--process",
-        "--only",
-        "11",
-        "--seed",
-        "3",
-    ]
+    options = ["--process", "--only", "11", "--seed", "3"]
+    command = [sys.executable, "-m", "benchmarks", "fuzz", *options]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert str(case(3, 11).body[:20]).removesuffix("'") in found.stdout
     assert "status " in found.stdout
@@ -84,9 +80,9 @@ def test_a_body_that_must_be_scored_has_as_many_records_as_it_says(kind: str) ->
     types = {"lines": {}, "json": {"Content-Type": "application/json"}, "csv": {}}
     for seed in range(10 if kind == "as large as may be" else 100):
         made = KINDS[kind][1](random.Random(seed), SECRET)
-        assert len(made.body) < 7_000_000
+        assert len(made.content) < 7_000_000
         if made.records is not None:
-            assert expected(Case(0, kind, made.body, types[made.form])) == made.records
+            assert expected(Case(0, kind, made.content, types[made.form])) == made.records
 
 
 def test_bodies_and_headers_are_of_all_kinds() -> None:
@@ -160,7 +156,7 @@ def test_what_is_wrong_with_an_answer_is_noticed(sent: Case, answer: Answer, wor
 
 
 def test_a_log_tells_of_crashes_texts_and_troubles() -> None:
-    log = hosts.read(
+    log = read_log(
         [
             b"[INFO] Booting worker with pid: 8",
             b'{"event": "request", "status": 200}',
@@ -170,35 +166,21 @@ def test_a_log_tells_of_crashes_texts_and_troubles() -> None:
         ]
     )
     assert (log.workers, log.quoted, len(log.trouble)) == (2, {12, 34}, 1)
-    told = complaints(tally.Tally(faults={5: ["status 500"]}), log)
+    told = complaints(Findings(faults={5: ["status 500"]}), log)
     assert [line.partition(":")[0] for line in told[:3]] == ["body 5", "body 12", "body 34"]
     assert told[-1] == "2 workers were started"
-    assert complaints(tally.Tally(), hosts.read([b"Booting worker"])) == []
+    assert complaints(Findings(), read_log([b"Booting worker"])) == []
 
 
 def test_memory_that_grows_is_told_by_the_body_once_it_is_warm() -> None:
-    found = tally.Tally()
-    found.answers["empty", "400"] = 100_000
-    found.memory = [
-        (0, 10.0),
-        *((count, 50 + count / 5000) for count in range(20_000, 100_001, 2000)),
-    ]
-    assert found.slope() == pytest.approx(2.0)
-    assert found.tenths() == pytest.approx([10, *(51 + 2 * part for part in range(2, 10))], abs=1.1)
-    assert tally.summary(found, hosts.Log(workers=1))["memory for each 10,000 bodies"] == "+2.00 MB"
-
-
-@dataclass
-class Broken:
-    """A host that fails at everything."""
-
-    port: int
-
-    def memory(self) -> float:
-        return 1.0
-
-    def log(self) -> Iterable[bytes]:
-        return []
+    memory = [(count, 50 + count / 5000) for count in range(20_000, 100_001, 2000)]
+    found = Findings(Counter({("empty", "400"): 100_000}), memory=[(0, 10.0), *memory])
+    results = Results("", {})
+    keep(found, Log(workers=1), results)
+    assert fuzz_page.growth(results) == pytest.approx(2.0)
+    tenths = [10, *(51 + 2 * part for part in range(2, 10))]
+    assert fuzz_page.tenths(results) == pytest.approx(tenths, abs=1.1)
+    assert fuzz_page.summary(results)["memory for each 10,000 bodies"] == "+2.00 MB"
 
 
 class Failing(BaseHTTPRequestHandler):
@@ -219,18 +201,18 @@ class Failing(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def broken() -> Iterator[Broken]:
+def broken() -> Iterator[Target]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as failing:
         thread = threading.Thread(target=failing.serve_forever)
         thread.start()
-        yield Broken(failing.server_port)
+        yield Target(failing.server_port, lambda: 1.0, list)
         failing.shutdown()
         thread.join()
 
 
-def test_each_body_with_a_bad_answer_or_none_is_saved(broken: Broken, tmp_path: Path) -> None:
+def test_each_body_with_a_bad_answer_or_none_is_saved(broken: Target, tmp_path: Path) -> None:
     found = run(broken, seed=1, bodies=60, connections=3, save=tmp_path)
-    assert set(found.statuses()) == {"500", "none"}
+    assert {status for _, status in found.answers} == {"500", "none"}
     assert set(found.faults) == set(range(60))
     for index in range(60):
         assert (tmp_path / f"1-{index}.body").read_bytes() == case(1, index).body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,12 @@ def test_the_page_has_each_architecture_and_tells_the_truth_about_some() -> None
 def test_the_command_tells_what_the_page_has_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = command.PAGE.read_text().replace("| `gpt2` | yes | none |", "| `gpt2` | yes | yes |")
-    target = tmp_path / "models.md"
-    target.write_text(page)
-    monkeypatch.setattr(command, "PAGE", target)
-    with pytest.raises(SystemExit, match=r"wrong about gpt2: .* none "):
+    shutil.copy(command.BENCHMARK.page, tmp_path)
+    spoiled = replace(command.BENCHMARK, page=tmp_path / "models.md", folder=tmp_path)
+    text = command.BENCHMARK.json.read_text()
+    before, padding, after = text.partition('"padding": {')
+    assert '"gpt2": "none"' in after
+    spoiled.json.write_text(before + padding + after.replace('"gpt2": "none"', '"gpt2": "yes"', 1))
+    monkeypatch.setattr(command, "BENCHMARK", spoiled)
+    with pytest.raises(SystemExit, match=r"(?s)redraw writes.*wrong about gpt2: .* none "):
         command.main(["--check", "gpt2"])

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import results, servers, texts
+from benchmarks.harness import results, servers, statistics, texts
 from benchmarks.harness.client import body
-from benchmarks.soak import command, known_answers, memory, phases, stop
+from benchmarks.soak import command, known_answers, phases, stop
 from benchmarks.soak.known_answers import INFERENCE_ID, Known, Question, Questions, fault
 from benchmarks.soak.traffic import Tally, Traffic, back_to_back, clock, evenly
 from tests.conftest import BUNDLED
@@ -33,8 +32,7 @@ def test_a_short_soak_loses_nothing_and_writes_page_and_picture(
     monkeypatch.setattr(known_answers, "CANDIDATES", 60)
     monkeypatch.setattr(stop, "WORK_SECONDS", 2.0)
     arguments = ["--minutes", "0.07", "--connections", "1", "4", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["soak", *arguments])
-    command.main()
+    command.main(arguments)
     found = results.read(tmp_path / "soak.json")
     for who in ("warm-up", "1", "4", "saturation", "all"):
         (asked,), (right,) = found.of("asked", who), found.of("right", who)
@@ -55,8 +53,7 @@ def test_a_short_soak_loses_nothing_and_writes_page_and_picture(
     picture = (tmp_path / "soak.svg").read_text()
     for words in ("percentile", "RSS, MB", "connections", "in 10,000 requests"):
         assert words in picture
-    monkeypatch.setattr(sys, "argv", ["soak", "--redraw", "--out", str(tmp_path)])
-    command.main()
+    command.main(["--redraw", "--out", str(tmp_path)])
     assert (tmp_path / "SOAK.md").read_text() == page
     assert (tmp_path / "soak.svg").read_text() == picture
 
@@ -97,11 +94,11 @@ def test_texts_with_the_same_answer_are_not_asked() -> None:
 
 
 def test_the_slope_is_of_ten_thousand_requests() -> None:
-    assert memory.slope([0, 10_000, 20_000], [100, 101, 102]) == pytest.approx(1)
+    assert statistics.slope([0, 10_000, 20_000], [100, 101, 102]) == pytest.approx(1)
     # One sample that is off by 3 MB among many does not make a leak.
     flat = [100.0] * 100
     flat[50] = 103.0
-    assert abs(memory.slope(range(0, 100_000, 1000), flat)) < 0.01
+    assert abs(statistics.slope(range(0, 100_000, 1000), flat)) < 0.01
 
 
 def test_the_refused_come_back_and_a_late_question_is_counted_late() -> None:

@@ -1,4 +1,4 @@
-"""A request and its answer in, what is wrong with the answer out, in words.
+"""Find out what is wrong with the answer to a request.
 
 The rules are those of the README, written down a second time: nothing of the server is used here.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from benchmarks.fuzz.cases import SECRET, Case
 from benchmarks.fuzz.headers import ATTRIBUTES, TYPES
+from benchmarks.harness.client import Answer
 
 LINE_TYPES = [name for name in TYPES["lines"] if name]
 CODES: Mapping[int, Sequence[str]] = {
@@ -27,17 +27,8 @@ LONGEST = 2048
 LABELS = (-1, 0, 1)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Status, lower-case headers and body of a response."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
 def faults(case: Case, answer: Answer) -> list[str]:
-    """Everything that is wrong; nothing if the answer is as it should be."""
+    """Say everything that is wrong; nothing if the answer is as it should be."""
     found = []
     if SECRET.encode() in answer.body or SECRET in str(answer.headers):
         found.append("the answer quotes a text")
@@ -105,7 +96,7 @@ def _check_outcome(case: Case, outcome: Mapping[str, object]) -> None:
 
 
 def _row(row: Sequence[str]) -> dict[str, object]:
-    """A row of CSV in the words of JSON."""
+    """Return a row of CSV as the JSON object that it stands for."""
     if row[:2] == ["", ""] and len(row) == 3:
         return {"error": row[2]}
     _must(len(row) in (2, 2 + len(LABELS)), f"a row of {len(row)} columns")
@@ -124,7 +115,7 @@ def _media_type(case: Case) -> str:
 
 
 def expected(case: Case) -> int | None:
-    """How many records there are in a body that was scored; None if this rule cannot tell."""
+    """Return the number of records in a body that was scored; None if this rule cannot tell."""
     if _media_type(case) != "application/json":
         lines = case.body.removeprefix(b"\xef\xbb\xbf").split(b"\n")
         return len([line for line in lines if line.strip()])
@@ -136,12 +127,12 @@ def expected(case: Case) -> int | None:
 
 
 def _single(case: Case) -> bool:
-    """Whether the answer in JSON is one value: a list answers a list, and lines."""
+    """Tell whether the answer in JSON is one value: a list answers a list, and lines."""
     first = case.body.removeprefix(b"\xef\xbb\xbf").strip()[:1]
     return _media_type(case) == "application/json" and first != b"["
 
 
 def _last(case: Case) -> int:
-    """No line number may be higher; of JSON, it may also be a place in a list."""
+    """Return the highest line number that there may be; in JSON, it may be a place in a list."""
     places = case.body.count(b",") if _media_type(case) == "application/json" else 0
     return max(places, case.body.count(b"\n")) + 1
