@@ -1,48 +1,45 @@
-"""Whole models in, directories with one fault each out."""
+"""Make model directories with one fault each, from whole models."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.harness.servers import ROOT
+from benchmarks.harness.subjects import DEFAULT_MODEL
 
-PACKED = ROOT / "models" / "clothing-sentiment"
 LABELS = {0: "-1", 1: "0", 2: "1"}
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One way in which a model directory can be wrong: a whole model, and what is done to it.
-
-    `locked`: the server must not be root in the way that lets root read everything.
-    """
-
-    what: str
-    base: str
-    spoil: Callable[[Path, Path], object]  # the directory, and a file that code would leave
-    locked: bool = False
-
-
-def make(fault: Fault, checkpoint: Path, directory: Path, trap: Path) -> None:
-    """Write the faulty directory."""
-    if fault.base == "none":
+def make(name: str, checkpoint: Path, directory: Path) -> None:
+    """Write the directory that has a fault of FAULTS."""
+    whole = {"packed": DEFAULT_MODEL, "checkpoint": checkpoint}.get(name.partition(": ")[0])
+    if whole is None:
         directory.mkdir()
     else:
-        shutil.copytree(PACKED if fault.base == "packed" else checkpoint, directory)
-    fault.spoil(directory, trap)
+        shutil.copytree(whole, directory)
+    file, spoil = FAULTS[name]
+    spoil(directory / file)
+
+
+def is_locked(name: str) -> bool:
+    """Tell whether a fault shows only to a server that is not root, who may read everything."""
+    return FAULTS[name][1] is lock
+
+
+def trap(directory: Path) -> Path:
+    """Return the file that code which came with a model leaves, beside the directory."""
+    return directory.with_name("trap")
 
 
 def make_checkpoint(directory: Path) -> None:
-    """A whole checkpoint of one small layer, as save_pretrained writes it."""
+    """Make a whole checkpoint of one small layer, as save_pretrained writes it."""
     from tokenizers import Tokenizer
     from transformers import BertConfig, BertForSequenceClassification
 
-    words = Tokenizer.from_file(str(PACKED / "tokenizer.json")).get_vocab_size()
+    words = Tokenizer.from_file(str(DEFAULT_MODEL / "tokenizer.json")).get_vocab_size()
     config = BertConfig(
         vocab_size=words,
         hidden_size=32,
@@ -52,55 +49,51 @@ def make_checkpoint(directory: Path) -> None:
         id2label=LABELS,
     )
     BertForSequenceClassification(config).save_pretrained(directory)
-    shutil.copy(PACKED / "tokenizer.json", directory)
+    shutil.copy(DEFAULT_MODEL / "tokenizer.json", directory)
     own = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}
     (directory / "tokenizer_config.json").write_text(json.dumps(own))
 
 
 class Bomb:
-    """Unpickling one writes a file."""
+    """Unpickling one leaves a file."""
 
-    def __init__(self, trap: Path) -> None:
-        self.trap = trap
+    def __init__(self, left: Path) -> None:
+        self.left = left
 
     def __reduce__(self) -> tuple[object, tuple[Path]]:
-        return Path.touch, (self.trap,)
+        return Path.touch, (self.left,)
 
 
-def bomb(directory: Path, trap: Path) -> None:
-    """Weights of the old kind, pickled, with code in them."""
+def bomb(directory: Path) -> None:
+    """Write weights of the old kind, pickled, with code in them."""
     import torch
 
     (directory / "model.safetensors").unlink()
-    torch.save({"classifier.weight": Bomb(trap)}, directory / "pytorch_model.bin")
+    torch.save({"classifier.weight": Bomb(trap(directory))}, directory / "pytorch_model.bin")
 
 
-def script(path: Path, trap: Path) -> None:
-    """A Python file that writes a file when it is run or imported."""
+def script(directory: Path, name: str) -> None:
+    """Write a Python file that leaves a file when it is run or imported."""
+    path = directory / name
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f"from pathlib import Path\nPath({str(trap)!r}).touch()\n")
+    path.write_text(f"from pathlib import Path\nPath({str(trap(directory))!r}).touch()\n")
 
 
-def remote_code(directory: Path, trap: Path) -> None:
-    """A kind of model that transformers does not know, and code for it."""
-    script(directory / "own.py", trap)
+def remote_code(directory: Path) -> None:
+    """Ask for a kind of model that transformers does not know, and bring code for it."""
+    script(directory, "own.py")
     own = {"AutoConfig": "own.Config", "AutoModelForSequenceClassification": "own.Model"}
     edit(directory / "config.json", model_type="own", auto_map=own)
     edit(directory / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.T", "own.T"]})
 
 
-def without_head(directory: Path) -> None:
-    """What is left of a fine-tuned model without its last layer: a base model."""
+def without_head(weights: Path) -> None:
+    """Take the last layer off a fine-tuned model: what is left is a base model."""
     from safetensors.torch import load_file, save_file
 
-    weights = load_file(directory / "model.safetensors")
-    kept = {name: each for name, each in weights.items() if not name.startswith("classifier.")}
-    save_file(kept, directory / "model.safetensors", {"format": "pt"})
-
-
-def nest(directory: Path) -> None:
-    """The archive was made of the folder, not of what is in it."""
-    shutil.copytree(PACKED, directory / "my-model")
+    whole = load_file(weights)
+    kept = {name: each for name, each in whole.items() if not name.startswith("classifier.")}
+    save_file(kept, weights, {"format": "pt"})
 
 
 def edit(path: Path, **changes: object) -> None:
@@ -117,10 +110,21 @@ def flip(path: Path) -> None:
         stream.write(bytes([byte ^ 1]))
 
 
-def replace(path: Path, make: Callable[[Path], object]) -> None:
-    """Put something else in the place of a file."""
+def link_outside(path: Path) -> None:
+    """Put a link to a file of the system in the place of a file."""
     path.unlink()
-    make(path)
+    path.symlink_to("/etc/passwd")
+
+
+def put_pipe(path: Path) -> None:
+    """Put a named pipe in the place of a file."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def nest(path: Path) -> None:
+    """Write JSON that is nested too deeply to be read."""
+    path.write_text("[" * 100_000)
 
 
 def cut(path: Path) -> None:
@@ -128,60 +132,46 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-FAULTS = [
-    Fault("no directory", "none", lambda d, _: d.rmdir()),
-    Fault("an empty directory", "none", lambda *_: None),
-    Fault("an archive that was not unpacked", "none", lambda d, _: (d / "model.tar.gz").touch()),
-    Fault("a model one folder too deep", "none", lambda d, _: nest(d)),
-    Fault("a TensorFlow model", "none", lambda d, _: (d / "saved_model.pb").touch()),
-    Fault("a GGUF file", "none", lambda d, _: (d / "model.gguf").touch()),
-    Fault("a file that nobody may read", "packed", lambda d, _: (d / "model.bin").chmod(0), True),
-    Fault("a directory that nobody may read", "packed", lambda d, _: d.chmod(0), True),
-    Fault("weights cut short", "packed", lambda d, _: cut(d / "model.bin")),
-    Fault("a bit changed in the weights", "packed", lambda d, _: flip(d / "model.bin")),
-    Fault("a bit changed in the graph", "packed", lambda d, _: flip(d / "model.onnx")),
-    Fault("no tokenizer", "packed", lambda d, _: (d / "tokenizer.json").unlink()),
-    Fault(
-        "a manifest with too few labels",
-        "packed",
-        lambda d, _: edit(d / "manifest.json", labels=[0, 1]),
+def lock(path: Path) -> None:
+    """Let nobody read it."""
+    path.chmod(0)
+
+
+# The name of a fault, which begins with the kind of model that has it, if there is one; the file
+# ("" is the directory itself); and what is done to it.
+FAULTS: Mapping[str, tuple[str, Callable[[Path], object]]] = {
+    "no directory": ("", Path.rmdir),
+    "an empty directory": ("", lambda _: None),
+    "an archive that was not unpacked": ("model.tar.gz", Path.touch),
+    "a model one folder too deep": ("my-model", lambda path: shutil.copytree(DEFAULT_MODEL, path)),
+    "a TensorFlow model": ("saved_model.pb", Path.touch),
+    "a GGUF file": ("model.gguf", Path.touch),
+    "packed: a file that nobody may read": ("model.bin", lock),
+    "packed: a directory that nobody may read": ("", lock),
+    "packed: weights cut short": ("model.bin", cut),
+    "packed: a bit changed in the weights": ("model.bin", flip),
+    "packed: a bit changed in the graph": ("model.onnx", flip),
+    "packed: no tokenizer": ("tokenizer.json", Path.unlink),
+    "packed: a manifest with too few labels": (
+        "manifest.json",
+        lambda path: edit(path, labels=[0, 1]),
     ),
-    Fault(
-        "a manifest of 1 GB", "packed", lambda d, _: os.truncate(d / "manifest.json", 1_000_000_000)
+    "packed: a manifest of 1 GB": ("manifest.json", lambda path: os.truncate(path, 10**9)),
+    "packed: a manifest nested 100,000 times": ("manifest.json", nest),
+    "packed: weights that are a link to /etc/passwd": ("model.bin", link_outside),
+    "packed: a pipe in the place of the tokenizer": ("tokenizer.json", put_pipe),
+    "packed: a script beside the model": ("", lambda folder: script(folder, "code/inference.py")),
+    "checkpoint: config.json is a list": ("config.json", lambda path: path.write_text("[]")),
+    "checkpoint: a model for another task": (
+        "config.json",
+        lambda path: edit(path, architectures=["BertForMaskedLM"]),
     ),
-    Fault(
-        "a manifest nested 100,000 times",
-        "packed",
-        lambda d, _: (d / "manifest.json").write_text("[" * 100_000),
+    "checkpoint: weights cut short": ("model.safetensors", cut),
+    "checkpoint: weights of a base model": ("model.safetensors", without_head),
+    "checkpoint: weights too large for the memory": (
+        "model.safetensors",
+        lambda path: os.truncate(path, 10**11),
     ),
-    Fault(
-        "weights that are a link to /etc/passwd",
-        "packed",
-        lambda d, _: replace(d / "model.bin", lambda path: path.symlink_to("/etc/passwd")),
-    ),
-    Fault(
-        "a pipe in the place of the tokenizer",
-        "packed",
-        lambda d, _: replace(d / "tokenizer.json", os.mkfifo),
-    ),
-    Fault(
-        "a script beside the model",
-        "packed",
-        lambda d, trap: script(d / "code" / "inference.py", trap),
-    ),
-    Fault("config.json is a list", "checkpoint", lambda d, _: (d / "config.json").write_text("[]")),
-    Fault(
-        "a model for another task",
-        "checkpoint",
-        lambda d, _: edit(d / "config.json", architectures=["BertForMaskedLM"]),
-    ),
-    Fault("weights cut short", "checkpoint", lambda d, _: cut(d / "model.safetensors")),
-    Fault("weights of a base model", "checkpoint", lambda d, _: without_head(d)),
-    Fault(
-        "weights too large for the memory",
-        "checkpoint",
-        lambda d, _: os.truncate(d / "model.safetensors", 100_000_000_000),
-    ),
-    Fault("code in pickled weights", "checkpoint", bomb),
-    Fault("code for a model of its own", "checkpoint", remote_code),
-]
+    "checkpoint: code in pickled weights": ("", bomb),
+    "checkpoint: code for a model of its own": ("", remote_code),
+}

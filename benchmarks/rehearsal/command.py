@@ -1,13 +1,9 @@
-"""The rehearsal's data plane in, its overhead, its bursts and its faults out: REHEARSE.md.
-
-python -m benchmarks rehearsal [--engines docker process] [--image IMAGE] [--calls 10000]
-"""
+"""Measure the data plane of the rehearsal: its overhead, its bursts and its faults: REHEARSE.md."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 import threading
 import time
@@ -19,21 +15,31 @@ from statistics import median, quantiles
 
 from benchmarks.harness import containers, machine
 from benchmarks.harness.client import Client
+from benchmarks.harness.results import Benchmark, Results
 from benchmarks.harness.subjects import DEFAULT_MODEL
-from benchmarks.rehearsal import endpoint, environments, injected_faults, rehearse_page
-from benchmarks.rehearsal.rehearse_page import Burst, Found, Overhead
+from benchmarks.rehearsal import endpoint, injected_faults, rehearse_page
+from benchmarks.rehearsal.recording_engine import (
+    BODY,
+    CALL,
+    MEMORY_MB,
+    RecordingEngine,
+    open_engine,
+)
 from rehearse.engines import EngineError
-from rehearse.model import Serverless, Throttled
+from rehearse.model import Throttled
 
-PAGE = Path(__file__).with_name("REHEARSE.md")
-MEMORY_MB = 1024
 CONCURRENCY = 4
 BURSTS = (4, 5, 8, 20, 64)
+WARM_UP = 50  # pairs
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line: see --help."""
-    parser = argparse.ArgumentParser(description="Measure the data plane of the rehearsal.")
+    """Run the command."""
+    BENCHMARK.run(arguments)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
     parser.add_argument("--engines", nargs="+", choices=("docker", "process"), default=("docker",))
     parser.add_argument("--image", default=containers.default_image("slim"), help="for docker")
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="the default model")
@@ -41,101 +47,109 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=5, help="bursts from zero (5)")
     parser.add_argument("--calls", type=int, default=10_000, help="calls with faults (10000)")
     parser.add_argument("--every", type=int, default=100, help="calls for each fault (100)")
-    options = parser.parse_args(arguments)
-    words = [Path(word).name if "/" in word else word for word in arguments or ()]
-    command = shlex.join(["python", "-m", "benchmarks", "rehearsal", *words])
-    facts = machine.facts() | {"load of the machine at the start": f"{os.getloadavg()[0]:.1f}"}
-    if "docker" in options.engines:
-        facts["image"] = containers.named(options.image)
+
+
+def measure(options: argparse.Namespace, found: Results) -> None:
+    """Measure everything on each engine."""
+    found.facts["load of the machine at the start"] = f"{os.getloadavg()[0]:.1f}"
+    others = machine.OtherWork()
     try:
-        found = [measure(kind, options) for kind in options.engines]
+        for kind in options.engines:
+            measure_engine(kind, options, found)
     except EngineError as error:
-        raise SystemExit(f"plane: {error}") from error
-    PAGE.write_text(rehearse_page.page(command, facts, found), encoding="utf-8")
-    print(PAGE.read_text())
+        raise SystemExit(f"rehearsal: {error}") from error
+    if "docker" in options.engines:
+        found.facts["image"] = containers.named(options.image)
+    else:  # what containers do is not told from what others do
+        found.facts["other work"] = others.words()
 
 
-def measure(kind: str, options: argparse.Namespace) -> Found:
-    """Everything, on one engine."""
-    place = environments.of(kind, options.image, options.model.resolve())
-    try:
+def measure_engine(kind: str, options: argparse.Namespace, found: Results) -> None:
+    """Measure everything on one engine."""
+    with closing(open_engine(kind, options.image, options.model.resolve())) as engine:
+        found.say(kind, {"limits": "; ".join(engine.limits)})
         say(f"{kind}: {options.pairs} pairs")
-        pairs = overhead(place, options.pairs)
-        by_http, by_boto3 = whole(kind, options.image, options.pairs)
+        found.add(f"{kind}, data plane", overhead(engine, options.pairs))
+        for way, figures in whole(kind, options.image, options.pairs).items():
+            found.add(f"{kind}, {way}", figures)
         say(f"{kind}: {options.runs} bursts")
-        burst = bursts(place, options.runs)
+        for times in bursts(engine, options.runs):
+            found.add(kind, times)
         say(f"{kind}: throttling")
-        throttled = {calls: throttling(place, calls) for calls in BURSTS}
+        for calls in BURSTS:
+            found.add(kind, {f"throttled of {calls}": throttling(engine, calls)})
         say(f"{kind}: {options.calls} calls with faults")
-        spec = Serverless(MEMORY_MB, CONCURRENCY)
-        faults = injected_faults.run(place, spec, options.calls, options.every)
-        left = len(place.alive())
-    finally:
-        place.close()
-    return Found(kind, place.limits, pairs, by_http, by_boto3, burst, throttled, faults, left)
+        found.add(kind, injected_faults.run(engine, CONCURRENCY, options.calls, options.every))
+        found.add(kind, {"left": len(engine.alive())})
 
 
-def overhead(place: environments.Desk, pairs: int) -> Overhead:
-    """Times of the same call through the data plane and past it."""
-    with place.fleet(Serverless(MEMORY_MB, 1)) as fleet, closing(_direct(place)) as direct:
-        return compared(
-            lambda: fleet.invoke(environments.CALL), lambda: direct.post(environments.BODY), pairs
-        )
+def overhead(engine: RecordingEngine, pairs: int) -> dict[str, float]:
+    """Compare a call through the data plane with the same call past it."""
+    with engine.serving(1) as fleet, closing(Client(engine.started[-1].port)) as direct:
+        return compared(lambda: fleet.invoke(CALL), lambda: direct.post(BODY), pairs)
 
 
-def _direct(place: environments.Desk) -> Client:
-    return Client(place.started[-1].port)
-
-
-def whole(kind: str, image: str, pairs: int) -> tuple[Overhead, Overhead]:
-    """InvokeEndpoint of a `rehearse up`, and past it: by HTTP, and by boto3."""
+def whole(kind: str, image: str, pairs: int) -> dict[str, dict[str, float]]:
+    """Compare InvokeEndpoint of a `rehearse up` with the same call past it: by HTTP, and boto3."""
     with endpoint.endpoint(kind, image, MEMORY_MB) as (client, wire, direct):
 
         def past() -> object:
-            return direct.post(environments.BODY)
+            return direct.post(BODY)
 
-        return (
-            compared(lambda: wire.post(environments.BODY), past, pairs),
-            compared(lambda: endpoint.invoke(client), past, pairs),
-        )
+        return {
+            "HTTP": compared(lambda: wire.post(BODY), past, pairs),
+            "boto3": compared(lambda: endpoint.invoke(client), past, pairs),
+        }
 
 
-def compared(one: Callable[[], object], other: Callable[[], object], pairs: int) -> Overhead:
-    """By turns, so that both meet the same machine."""
+def compared(
+    one: Callable[[], object], other: Callable[[], object], pairs: int
+) -> dict[str, float]:
+    """Return the milliseconds of the two, and what the first takes more.
+
+    They are called by turns, so that both meet the same machine.
+    """
     through: list[float] = []
     past: list[float] = []
     ways = [(through, one), (past, other)]
-    for turn in range(pairs + 50):
+    for turn in range(pairs + WARM_UP):
         for times, call in ways if turn % 2 else reversed(ways):
             start = time.perf_counter()
             call()
             times.append((time.perf_counter() - start) * 1e3)
-    through, past = through[50:], past[50:]  # the first ones only warm up
+    through, past = through[WARM_UP:], past[WARM_UP:]
     more = [slow - fast for slow, fast in zip(through, past, strict=True)]
-    return Overhead(pairs, median(past), median(through), median(more), quantiles(more, n=20)[-1])
+    return {
+        "pairs": pairs,
+        "past": median(past),
+        "through": median(through),
+        "more": median(more),
+        "more_p95": quantiles(more, n=20)[-1],
+    }
 
 
-def bursts(place: environments.Desk, runs: int) -> Burst:
-    """Seconds of one cold start, and of four at once."""
-    alone: list[float] = []
-    together: list[float] = []
-    with place.fleet(Serverless(MEMORY_MB, CONCURRENCY), idle_seconds=0.0) as fleet:
+def bursts(engine: RecordingEngine, runs: int) -> list[dict[str, float]]:
+    """Return for each run the seconds of one cold start, and of four at once."""
+    found: list[dict[str, float]] = []
+    with engine.serving(CONCURRENCY, idle_seconds=0.0) as fleet:
         for _ in range(runs):
-            for count, times in ((1, alone), (CONCURRENCY, together)):
-                while fleet.sizes()[0] or place.alive():  # from zero
+            times = {}
+            for name, count in (("alone", 1), ("together", CONCURRENCY)):
+                while fleet.sizes()[0] or engine.alive():  # from zero
                     fleet.sweep()
                     time.sleep(0.05)
                 begun = time.perf_counter()
                 with ThreadPoolExecutor(count) as threads:
-                    calls = [threads.submit(fleet.invoke, environments.CALL) for _ in range(count)]
+                    calls = [threads.submit(fleet.invoke, CALL) for _ in range(count)]
                     assert all(call.result().cold for call in calls)
-                times.append(time.perf_counter() - begun)
-    return Burst(runs, median(alone), median(together), min(together), max(together))
+                times[name] = time.perf_counter() - begun
+            found.append(times)
+    return found
 
 
-def throttling(place: environments.Desk, calls: int) -> int:
-    """How many of so many calls at once are throttled; all come before a cold start can end."""
-    with place.fleet(Serverless(MEMORY_MB, CONCURRENCY), idle_seconds=0.0) as fleet:
+def throttling(engine: RecordingEngine, calls: int) -> int:
+    """Count the throttled of so many calls at once; all come before a cold start can end."""
+    with engine.serving(CONCURRENCY, idle_seconds=0.0) as fleet:
         while fleet.sizes()[0]:
             fleet.sweep()
         together = threading.Barrier(calls)
@@ -143,7 +157,7 @@ def throttling(place: environments.Desk, calls: int) -> int:
         def call() -> bool:
             together.wait()
             try:
-                fleet.invoke(environments.CALL)
+                fleet.invoke(CALL)
             except Throttled:
                 return True
             return False
@@ -153,5 +167,15 @@ def throttling(place: environments.Desk, calls: int) -> int:
 
 
 def say(what: str) -> None:
-    """Progress, for who watches."""
+    """Tell the progress to who watches."""
     print(what, file=sys.stderr, flush=True)
+
+
+BENCHMARK = Benchmark(
+    "rehearsal",
+    "Measure the data plane of the rehearsal.",
+    Path(__file__).with_name("REHEARSE.md"),
+    add_options,
+    measure,
+    rehearse_page.page,
+)

@@ -1,4 +1,4 @@
-"""A running `rehearse up` in, the ways to its container out: by boto3, by HTTP, and past it."""
+"""Deploy to a running `rehearse up`, and reach its container: by boto3, by HTTP, and past both."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.harness.client import Client
-from benchmarks.rehearsal import environments
+from benchmarks.rehearsal.recording_engine import BODY, CALL
 from rehearse.engines.docker_engine import RUN_LABEL
 from rehearse.engines.docker_environment import PORT
 
-NAME = "plane"
+NAME = "measured"
 PATH = f"/endpoints/{NAME}/invocations"
-ROLE = "arn:aws:iam::123456789012:role/plane"
+ROLE = "arn:aws:iam::123456789012:role/measured"
 
 
 @contextmanager
 def endpoint(engine: str, image: str, memory_mb: int) -> Iterator[tuple[Any, Client, Client]]:
-    """InvokeEndpoint with boto3, without it, and a client of the container that answers."""
+    """Give clients of an endpoint: with boto3, by HTTP alone, and of the container that answers."""
     import boto3
 
     command = [sys.executable, "-m", "rehearse", "up", "--port", "0", "--json", "--engine", engine]
@@ -50,7 +50,7 @@ def endpoint(engine: str, image: str, memory_mb: int) -> Iterator[tuple[Any, Cli
 
 
 def deploy(client: Any, image: str, memory_mb: int) -> None:
-    """One container, with the model that it brings."""
+    """Create an endpoint of one container, with the model that it brings."""
     container = {"Image": image}
     client.create_model(ModelName=NAME, ExecutionRoleArn=ROLE, PrimaryContainer=container)
     serverless = {"MemorySizeInMB": memory_mb, "MaxConcurrency": 1}
@@ -61,16 +61,14 @@ def deploy(client: Any, image: str, memory_mb: int) -> None:
 
 
 def invoke(client: Any) -> bytes:
-    """InvokeEndpoint."""
-    answer = client.invoke_endpoint(
-        EndpointName=NAME, Body=environments.BODY, ContentType=environments.CALL.content_type
-    )
+    """Call InvokeEndpoint, and return the body."""
+    answer = client.invoke_endpoint(EndpointName=NAME, Body=BODY, ContentType=CALL.content_type)
     found: bytes = answer["Body"].read()
     return found
 
 
 def _port(engine: str, rehearsal: int) -> int:
-    """That of the newest container: no other rehearsal is started meanwhile."""
+    """Return the port of the newest container: no other rehearsal is started meanwhile."""
     if engine == "docker":
         import docker
 

@@ -1,34 +1,37 @@
-"""A desk in, what becomes of thousands of calls while its environments are broken out."""
+"""Break environments of a variant while thousands of calls are made, and count the answers."""
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from benchmarks.rehearsal import environments
-from benchmarks.rehearsal.rehearse_page import Faults
+from benchmarks.rehearsal.recording_engine import CALL, Environment, RecordingEngine
 from rehearse.data_plane.limits import Limits
 from rehearse.engines.docker_engine import DockerEngine
-from rehearse.model import ModelFailed, PlaneError, Serverless
+from rehearse.engines.docker_environment import DockerEnvironment
+from rehearse.model import ModelFailed, PlaneError
 
 # The platform waits 60 seconds for a container that hangs; a fault need not take that long here.
-HUNG_SECONDS = 5.0
+CALL_SECONDS = 5.0
+# Memory of a container is limited; its /tmp lies in it, and cannot be killed.
+FILL = ["sh", "-c", "cat /dev/zero >/tmp/fill"]
 
 
-def run(place: environments.Desk, spec: Serverless, calls: int, every: int) -> Faults:
-    """As many clients as there may be environments, and a fault in one of these now and then."""
-    kinds: dict[str, Callable[[environments.Environment], None]] = {
-        "killed": environments.kill,
-        "hung": environments.hang,
-    }
-    if isinstance(place.engine, DockerEngine):  # a process has all the memory of the machine
-        kinds["out of memory"] = environments.fill
-    injector = environments.Injector(place, kinds)
+def run(engine: RecordingEngine, concurrency: int, calls: int, every: int) -> dict[str, float]:
+    """Call with as many clients as there may be environments, and break one now and then.
+
+    Returns the number of each outcome and of each fault, and the times.
+    """
+    injector = Injector(engine)
     outcomes: Counter[str] = Counter()
-    unanswered, longest = 0, 0.0
-    before, begun = len(place.started), time.perf_counter()
+    longest, before, begun = 0.0, len(engine.started), time.perf_counter()
 
     def call(number: int) -> tuple[str, float]:
         if number and number % every == 0:
@@ -36,34 +39,82 @@ def run(place: environments.Desk, spec: Serverless, calls: int, every: int) -> F
         start = time.perf_counter()
         outcome = "200"
         try:
-            fleet.invoke(environments.CALL)
+            fleet.invoke(CALL)
         except PlaneError as error:
-            outcome = f"{type(error).__name__}: {_words(error)}"
+            # The platform's words, without what is different in each.
+            words = error.original_message if isinstance(error, ModelFailed) else str(error)
+            outcome = f"{type(error).__name__}: {words}"
         except Exception as error:  # whatever it is, it is no answer of the platform
             outcome = f"no answer: {error!r}"
         return outcome, time.perf_counter() - start
 
     with (
-        place.fleet(spec, Limits(call_seconds=HUNG_SECONDS)) as fleet,
+        engine.serving(concurrency, Limits(call_seconds=CALL_SECONDS)) as fleet,
         ThreadPoolExecutor(1) as breaking,  # so that every client is always at work
-        ThreadPoolExecutor(spec.max_concurrency) as threads,
+        ThreadPoolExecutor(concurrency) as threads,
     ):
         for outcome, seconds in threads.map(call, range(calls)):
             outcomes[outcome] += 1
-            unanswered += outcome.startswith("no answer")
             longest = max(longest, seconds)
-    return Faults(
-        calls,
-        dict(injector.injected),
-        dict(outcomes),
-        unanswered + calls - outcomes.total(),
-        longest,
-        len(place.started) - before,
-        time.perf_counter() - begun,
-        HUNG_SECONDS,
-    )
+    answered = sum(n for outcome, n in outcomes.items() if not outcome.startswith("no answer"))
+    return {
+        "calls": calls,
+        "unanswered": calls - answered,
+        "longest": longest,
+        "call_seconds": CALL_SECONDS,
+        "seconds": time.perf_counter() - begun,
+        "started": len(engine.started) - before,
+        **{f"injected {name}": count for name, count in injector.injected.items()},
+        **{f"outcome {outcome}": count for outcome, count in outcomes.most_common()},
+    }
 
 
-def _words(error: PlaneError) -> str:
-    """The platform's, without what is different in each."""
-    return error.original_message if isinstance(error, ModelFailed) else str(error)
+@dataclass
+class Injector:
+    """Breaks one environment after the other, in all ways by turns."""
+
+    engine: RecordingEngine
+    injected: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _broken: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._faults: dict[str, Callable[[Environment], None]] = {"killed": kill, "hung": hang}
+        if isinstance(self.engine.engine, DockerEngine):  # a process has all the machine's memory
+            self._faults["out of memory"] = fill
+
+    def inject(self) -> None:
+        """Break the environment that has lived longest of those unbroken."""
+        from docker.errors import DockerException
+
+        with self._lock:
+            whole = [each for each in self.engine.alive() if id(each) not in self._broken]
+            if not whole:
+                return
+            self._broken.add(id(whole[0]))
+            name = list(self._faults)[self.injected.total() % len(self._faults)]
+            self.injected[name] += 1
+        with suppress(DockerException, OSError):  # it has just ended by itself
+            self._faults[name](whole[0])
+
+
+def kill(environment: Environment) -> None:
+    """End it from one moment to the next."""
+    if isinstance(environment, DockerEnvironment):
+        environment.container.kill()
+    else:
+        os.killpg(environment.process.pid, signal.SIGKILL)
+
+
+def hang(environment: Environment) -> None:
+    """Let it do nothing more, its port still open."""
+    if isinstance(environment, DockerEnvironment):
+        environment.container.pause()
+    else:
+        os.killpg(environment.process.pid, signal.SIGSTOP)
+
+
+def fill(environment: Environment) -> None:
+    """Let its memory run out."""
+    assert isinstance(environment, DockerEnvironment)
+    environment.container.exec_run(FILL, detach=True)

@@ -1,119 +1,83 @@
-"""What `python -m benchmarks rehearsal` has found in, REHEARSE.md out."""
+"""Write REHEARSE.md, the page on the data plane of the rehearsal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Mapping
+
+from benchmarks.harness.pages import facts, spread, table
+from benchmarks.harness.results import Results
 
 TARGET_MS = 3.0
+WAYS = {
+    "data plane": "the data plane alone, in the process of the rehearsal",
+    "HTTP": "InvokeEndpoint of a `rehearse up`: HTTP, metrics, logs",
+    "boto3": "the same with boto3, and all that it does itself",
+}
+TIMES = ("past", "through", "more", "more_p95")
 
 
-@dataclass(frozen=True)
-class Overhead:
-    """Milliseconds at p50 past the data plane, through it, and what is added (p50, p95)."""
+def page(results: Results) -> str:
+    """Return the whole page."""
+    engines = "\n".join(_engine(results, engine) for engine in results.words["limits"])
+    return f"""# The data plane of the rehearsal
 
-    pairs: int
-    past: float
-    through: float
-    more: float
-    more_p95: float
+    {results.command}
 
+{facts(results)}
 
-@dataclass(frozen=True)
-class Burst:
-    """Seconds from zero to one answer, and to four."""
-
-    runs: int
-    alone: float
-    together: float
-    least: float
-    most: float
+{engines}"""
 
 
-@dataclass(frozen=True)
-class Faults:
-    """What became of calls while environments were broken."""
-
-    calls: int
-    injected: Mapping[str, int]
-    outcomes: Mapping[str, int]
-    unanswered: int
-    longest: float
-    started: int
-    seconds: float
-    patience: float
+def named(figures: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """Return the figures whose names begin with a prefix, without that."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in figures.items()
+        if name.startswith(prefix)
+    }
 
 
-@dataclass(frozen=True)
-class Found:
-    """Everything of one engine."""
-
-    engine: str
-    limits: Sequence[str]
-    overhead: Overhead
-    by_http: Overhead
-    by_boto3: Overhead
-    burst: Burst
-    throttled: Mapping[int, int]
-    faults: Faults
-    left: int
-
-
-def page(command: str, facts: Mapping[str, str], found: Sequence[Found]) -> str:
-    """The whole page."""
-    head = ["# The data plane of the rehearsal", "", f"    {command}", ""]
-    table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]
-    return "\n".join([*head, *table, *(line for each in found for line in _engine(each)), ""])
-
-
-def _pairs(way: str, pairs: Overhead) -> str:
-    return (
-        f"| {way} | {pairs.past:.2f} ms | {pairs.through:.2f} ms | {pairs.more:.2f} ms "
-        f"| {pairs.more_p95:.2f} ms |"
-    )
-
-
-def _engine(found: Found) -> list[str]:
-    burst, faults = found.burst, found.faults
-    return [
-        "",
-        f"## Engine {found.engine}",
-        "",
-        "What it cannot impose: " + "; ".join(found.limits) + ".",
-        "",
-        "**Overhead** of a call over the same call straight to its container, "
-        f"{found.overhead.pairs:,} pairs by turns:",
-        "",
-        "| way | straight | through | more, p50 | more, p95 |",
-        "|---|---|---|---|---|",
-        _pairs("Fleet.invoke, in the process of the rehearsal", found.overhead),
-        _pairs("InvokeEndpoint of a `rehearse up`: HTTP, metrics, logs", found.by_http),
-        _pairs("the same with boto3, and all that it does itself", found.by_boto3),
-        "",
-        f"Target of the data plane: {TARGET_MS:g} ms more at p50.",
-        "",
-        f"**From zero to four**, {burst.runs} bursts of four calls with MaxConcurrency 4: four "
-        f"answers after {burst.together:.2f} s ({burst.least:.2f}-{burst.most:.2f}), one cold "
-        f"start alone after {burst.alone:.2f} s; one after the other they would take "
-        f"{4 * burst.alone:.2f} s.",
-        "",
-        "**Throttled**, calls at once from zero, MaxConcurrency 4:",
-        "",
-        "| calls | throttled | expected |",
-        "|---|---|---|",
-        *(f"| {calls} | {count} | {calls - 4} |" for calls, count in found.throttled.items()),
-        "",
-        f"**Faults**, {faults.calls:,} calls of four clients in {faults.seconds:.0f} s; injected: "
-        + ", ".join(f"{count} {name}" for name, count in faults.injected.items())
-        + f". Calls without an answer: {faults.unanswered}. The longest took "
-        f"{faults.longest:.1f} s (a call may take {faults.patience:g} s here, after a cold start). "
-        f"{faults.started} environments were started, and {found.left} "
-        "were left at the end.",
-        "",
-        "| outcome | calls |",
-        "|---|---|",
-        *(
-            f"| {name} | {count:,} |"
-            for name, count in sorted(faults.outcomes.items(), key=lambda item: -item[1])
-        ),
+def _engine(results: Results, engine: str) -> str:
+    """Return the section of an engine."""
+    found = {what: by[engine][0] for what, by in results.values.items() if engine in by}
+    alone, together = results.of("alone", engine), results.of("together", engine)
+    limits = results.words["limits"][engine]
+    ways = [
+        [words, *(f"{results.of(what, f'{engine}, {way}')[0]:.2f} ms" for what in TIMES)]
+        for way, words in WAYS.items()
     ]
+    (pairs,) = results.of("pairs", f"{engine}, data plane")
+    throttled = [
+        [calls, f"{count:.0f}", int(calls) - 4]
+        for calls, count in named(found, "throttled of ").items()
+    ]
+    injected = ", ".join(f"{n:.0f} {name}" for name, n in named(found, "injected ").items())
+    outcomes = [[name, f"{n:,.0f}"] for name, n in named(found, "outcome ").items()]
+    return f"""## Engine {engine}
+
+What it cannot impose: {limits}.
+
+**Overhead** of a call over the same call straight to its container,
+{pairs:,.0f} pairs by turns:
+
+{table(("way", "straight", "through", "more, p50", "more, p95"), ways)}
+
+Target of the data plane: {TARGET_MS:g} ms more at p50.
+
+**From zero to four**, {len(together)} bursts of four calls with MaxConcurrency 4: four answers
+after {spread(together, 2, "s")}, one cold start alone after {spread(alone, 2, "s")}; one after the
+other they would take {4 * statistics.median(alone):.2f} s.
+
+**Throttled**, calls at once from zero, MaxConcurrency 4:
+
+{table(("calls", "throttled", "expected"), throttled)}
+
+**Faults**, {found["calls"]:,.0f} calls of four clients in {found["seconds"]:.0f} s; injected:
+{injected}. Calls without an answer: {found["unanswered"]:.0f}.
+The longest took {found["longest"]:.1f} s (a call may take {found["call_seconds"]:g} s here, after a
+cold start). {found["started"]:.0f} environments were started, and {found["left"]:.0f} were left at
+the end.
+
+{table(("outcome", "calls"), outcomes)}
+"""
