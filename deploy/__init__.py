@@ -1,1 +1,6 @@
-"""Ways to deploy: each script is to be read, run and copied; docs/deploy.md lists them."""
+"""Deploy the container to AWS, each script in another way; docs/deploy.md lists them.
+
+They are written to be read, run and copied. own_model.py and delete.py are run in a checkout, and
+share archives.py, role.py and client.py. The others need nothing else of this repository, so what
+two of them have in common stands in both.
+"""

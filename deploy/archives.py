@@ -1,4 +1,4 @@
-"""The model.tar.gz of your own model: make it, look into it, and put it into S3."""
+"""Make the model.tar.gz of your own model, look into it, and put it into S3."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from platform_facts import MEMORY_SIZES_MB
+
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = "manifest.json"
 # https://huggingface.co/docs/huggingface_hub/package_reference/utilities#huggingface_hub.utils.validate_repo_id
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
-SIZES = range(1024, 6145, 1024)
-# What serving takes beside the files of a model; most of it is torch, for one that is not packed.
+# Memory that serving takes beside the files of a model; most of it is torch, for one that is not
+# packed.
 SERVER_MB = 400
-# By this, delete.py knows what is its to delete.
+# The tags and the metadata by which delete.py knows what own_model.py made.
 MARK = {"made-by": "own_model.py"}
 
 
 class Refused(Exception):
-    """What was given cannot be deployed; the message is one line that says what to do."""
+    """Raised for what cannot be deployed; the message is one line that says what to do."""
 
 
 def find(given: str, folder: Path) -> Path:
-    """Return the model.tar.gz to deploy: the given one, or one that is made in a folder.
+    """Return the model.tar.gz to deploy: the given one, or one that is made in `folder`.
 
-    Raises Refused for what is no model.
+    Raises Refused for what is not a model.
     """
     path = Path(given)
     if path.is_file():
@@ -53,7 +54,7 @@ def find(given: str, folder: Path) -> Path:
 
 
 def _pack(checkpoint: str, target: Path) -> None:
-    """Run pack-model. The endpoint has another CPU, so the layout of this one is left out."""
+    """Run pack-model, without weights in the layout of this CPU: the endpoint has another one."""
     command = [sys.executable, "-m", "compress.pack", checkpoint, str(target.parent / "packed")]
     search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
@@ -80,7 +81,7 @@ def _write(directory: Path, target: Path) -> None:
 
 
 def _readable(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """By any user, as the server may have any; without byte code."""
+    """Let every user read the member, since the server may run as any; leave out byte code."""
     member.mode = 0o755 if member.isdir() else 0o644
     return None if "__pycache__" in member.name else member
 
@@ -99,15 +100,17 @@ def look_into(path: Path) -> tuple[int, bool]:
 def memory(unpacked: int) -> int:
     """Return the smallest memory size, in MB, that a model of so many bytes fits."""
     needed = SERVER_MB + (unpacked >> 20)
-    for size in SIZES:
+    for size in MEMORY_SIZES_MB:
         if needed <= size:
             return size
-    raise Refused(f"the model needs about {needed:,} MB of memory; serverless has {SIZES[-1]:,}")
+    raise Refused(
+        f"the model needs about {needed:,} MB of memory; serverless has {MEMORY_SIZES_MB[-1]:,}"
+    )
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the archive of an endpoint lies in S3; `session` is boto3's."""
+    """The place of an endpoint's archive in S3; `session` is boto3's."""
 
     session: Any
     bucket: str
@@ -121,12 +124,12 @@ class Place:
 
     @property
     def url(self) -> str:
-        """As CreateModel takes it."""
+        """The archive as CreateModel takes it."""
         return f"s3://{self.bucket}/{self.key}"
 
     def put(self, archive: Path, tell: Callable[[str], None]) -> None:
-        """Upload the archive, into a bucket that is made where it is missing; tell what is made."""
-        # A name that somebody else has taken before is refused.
+        """Upload the archive; make the bucket if there is none, and tell what was made."""
+        # Refuses a bucket of this name that belongs to somebody else.
         owner = {"ExpectedBucketOwner": account(self.session)}
         s3 = self.session.client("s3")
         try:
@@ -156,7 +159,7 @@ class Place:
 
 
 def account(session: Any) -> str:
-    """Return the number of the account that is asked."""
+    """Return the number of the account that the credentials belong to."""
     return str(session.client("sts").get_caller_identity()["Account"])
 
 

@@ -13,24 +13,31 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
+MEMORY_SIZES_MB = range(1024, 6145, 1024)
 
-def main() -> None:
-    """Model, endpoint configuration, endpoint, answer."""
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description="Deploy a model package, serverless, and ask it.")
     parser.add_argument("--package", required=True, help="its ARN, as registry.py prints it")
     parser.add_argument("--role", required=True, help="ARN of the role, as role.py prints it")
     parser.add_argument("--name", default="sentiment", help="default: %(default)s")
-    # Accounts that are new get 3072 at most, so 5120, which the announcement has, fails there.
+    # New accounts get 3072 at most, so the 5120 of the announcement fails there.
     parser.add_argument(
         "--memory",
         type=int,
         default=1024,
-        choices=range(1024, 6145, 1024),
+        choices=MEMORY_SIZES_MB,
         metavar="MB",
         help="1024 to 6144 (default: %(default)s, which is enough for the default model)",
     )
-    given = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    """Make model, endpoint configuration and endpoint, and ask it."""
+    given = arguments()
     client = boto3.client("sagemaker")
     client.create_model(
         ModelName=given.name,

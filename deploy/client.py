@@ -1,6 +1,6 @@
-"""Ask a serverless endpoint with the patience that it wants.
+"""Call a serverless endpoint, waiting for cold starts and trying again after throttling.
 
-A recipe: it needs boto3 and nothing else of this repository. From a shell, a text a line:
+It needs boto3 and nothing else of this repository. From a shell, with one text on each line:
 
     python deploy/client.py sentiment < reviews.txt
 """
@@ -19,21 +19,21 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-# What is over in a moment. No model has seen the request, and asking again does no harm anyway.
+# Errors that pass. No model has seen the request, and sending it again would do no harm anyway.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
 AGAIN = {
-    "ThrottlingException",  # more calls at a time than MaxConcurrency
+    "ThrottlingException",  # more concurrent calls than MaxConcurrency
     "ModelNotReadyException",  # a container that is still being started
     "ServiceUnavailable",
     "InternalFailure",
     "InternalDependencyException",
 }
-# Scored together in one request. A body holds 4 MB at most, and is scored within 60 s or refused.
+# Records in one request. A body holds 4 MB at most, and is scored within 60 s or refused.
 RECORDS = 100
 
 
 def runtime(**settings: Any) -> Any:
-    """A boto3 client whose timeouts suit a serverless endpoint; settings are those of boto3."""
+    """Return a boto3 client with timeouts for a serverless endpoint; settings are boto3's."""
     config = Config(
         connect_timeout=10,
         # A cold start of 3 minutes, and a minute for the request; boto3 gives up after one, and
@@ -43,7 +43,7 @@ def runtime(**settings: Any) -> Any:
         # A NAT gateway forgets connections that are silent for long:
         # https://docs.aws.amazon.com/vpc/latest/userguide/nat-gateway-troubleshooting.html
         tcp_keepalive=True,
-        # What is worth another try is decided below: boto3's standard mode leaves out
+        # Endpoint.invoke decides what is tried again: boto3's standard mode leaves out
         # ModelNotReadyException, and its other mode repeats what has timed out.
         retries={"total_max_attempts": 1},
     )
@@ -51,7 +51,7 @@ def runtime(**settings: Any) -> Any:
 
 
 class Endpoint:
-    """One endpoint; it may be used by several threads."""
+    """One endpoint, which several threads may share."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Endpoint:
         self._sleep = sleep
 
     def predict(self, texts: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """One prediction for each text, in order."""
+        """Yield one prediction for each text, in order."""
         for start in range(0, len(texts), RECORDS):
             records = [{"features": [text]} for text in texts[start : start + RECORDS]]
             answer = self.invoke(
@@ -79,7 +79,10 @@ class Endpoint:
             yield from map(json.loads, answer["Body"].read().decode().rstrip().split("\n"))
 
     def invoke(self, **call: Any) -> Any:
-        """InvokeEndpoint; raises what it does when patience is over, or waiting would not help."""
+        """Call InvokeEndpoint until it answers.
+
+        Raises its error where trying again would not help, or when patience is over.
+        """
         deadline = self._clock() + self._patience
         for pause in pauses():
             try:
@@ -92,17 +95,17 @@ class Endpoint:
 
 
 def passes(error: ClientError) -> bool:
-    """Is it over in a moment? Its code tells; a throttled call has status 400 and no message."""
+    """Tell from its code whether an error passes: a throttled call has status 400, no message."""
     if error.response["Error"]["Code"] in AGAIN:
         return True
-    # On instances, the container itself sheds load.
+    # On instances the container itself refuses what is too much.
     return error.response.get("OriginalStatusCode") == 503 and '"overloaded"' in str(
         error.response.get("OriginalMessage")
     )
 
 
 def pauses(least: float = 0.2, most: float = 10.0) -> Iterator[float]:
-    """Seconds between attempts, without end: twice as long each time, and never in step.
+    """Yield the seconds between attempts, without end: doubled each time, with jitter.
 
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """

@@ -1,9 +1,9 @@
 """Delete an endpoint with all that belongs to it.
 
-That is its scaling, itself, its models with every configuration of theirs, its alarms and its log,
-and the archive, the bucket and the role that own_model.py made for it; with --packages also the
-versions in the model registry. What another endpoint uses is kept. Without --yes it only says what
-it would do. A stack is deleted by `aws cloudformation delete-stack`.
+That is the endpoint and its scaling, its models with all their configurations, its alarms and its
+log, and the archive, the bucket and the role that own_model.py made for it; with --packages also
+the versions in the model registry. What another endpoint uses is kept. Without --yes it only says
+what it would do. A stack is deleted by `aws cloudformation delete-stack`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if not __package__:  # run as a file: what is imported lies in the root, not bes
 
 from deploy import archives, role
 
-# What is deleted, and how.
+# What is to be deleted, and the call that does it.
 Step = tuple[str, Callable[[], Any]]
 
 
 def pages(client: Any, operation: str, key: str, **given: Any) -> Iterator[Any]:
-    """Every item of a list, whatever its length."""
+    """Yield every item of a list that AWS gives page by page."""
     for page in client.get_paginator(operation).paginate(**given):
         yield from page[key]
 
@@ -52,8 +52,8 @@ class Models:
         own = endpoints[name]["EndpointConfigName"] if self.has_endpoint else name
         others = set().union(*(models.get(each, ()) for each in used - {own}))
         there = {each["ModelName"] for each in pages(client, "list_models", "Models")}
-        # And that of its name: the one it began with, before or without an endpoint; and those
-        # that update.py left behind.
+        # Also the model of the endpoint's own name, which may be there without an endpoint, and
+        # those that update.py has replaced.
         before = re.compile(rf"{name}|{name[:40]}-(\d+|instance)-\d+")
         self.names = models.get(own, set()) | set(filter(before.fullmatch, there))
         self.names = (self.names & there) - others
@@ -63,7 +63,7 @@ class Models:
 
 
 def sagemaker(client: Any, name: str, found: Models, packages: bool) -> Iterator[Step]:
-    """The endpoint, configurations, models, model packages."""
+    """Yield the endpoint, its configurations, models and model packages."""
     versions = {
         each["ModelPackageName"]
         for model in found.own
@@ -91,47 +91,47 @@ def sagemaker(client: Any, name: str, found: Models, packages: bool) -> Iterator
 
 
 def delete_endpoint(client: Any, name: str) -> None:
-    """Until it is gone: what it uses is deleted after it."""
+    """Delete the endpoint and wait until it is gone, since what it uses is deleted next."""
     client.delete_endpoint(EndpointName=name)
     client.get_waiter("endpoint_deleted").wait(EndpointName=name)
 
 
 def own_archive(name: str, found: Models, bucket: str | None) -> Iterator[Step]:
-    """The archive that own_model.py uploaded, and its bucket if that holds nothing else."""
+    """Yield the archive that own_model.py uploaded, and its bucket if that holds nothing else."""
     session = boto3.Session()
     s3 = session.client("s3")
     place = archives.Place.of(session, name, bucket)
     urls = {url for model in found.own for url in data(model)} | {place.url}
     for url in urls - {url for model in found.others for url in data(model)}:
         where, _, key = url.removeprefix("s3://").partition("/")
-        # What is not there, or not ours to see, was not made for this endpoint.
-        if asked(s3.head_object, Bucket=where, Key=key).get("Metadata") != archives.MARK:
+        # An archive that is not there, or that we may not see, was not made for this endpoint.
+        if try_call(s3.head_object, Bucket=where, Key=key).get("Metadata") != archives.MARK:
             continue
         yield f"archive {url}", partial(s3.delete_object, Bucket=where, Key=key)
-        made = asked(s3.get_bucket_tagging, Bucket=where).get("TagSet") == archives.tags()
+        tagged = try_call(s3.get_bucket_tagging, Bucket=where).get("TagSet")
         inside = [each["Key"] for each in s3.list_objects_v2(Bucket=where)["Contents"]]
-        if made and inside == [key]:
+        if tagged == archives.tags() and inside == [key]:
             yield f"bucket {where}", partial(s3.delete_bucket, Bucket=where)
 
 
 def own_role(name: str, found: Models) -> Iterator[Step]:
-    """The role that own_model.py made."""
+    """Yield the role that own_model.py made, unless another model uses it."""
     iam = boto3.client("iam")
     own = role.name_for(name)
-    made = asked(iam.get_role, RoleName=own).get("Role", {})
+    made = try_call(iam.get_role, RoleName=own).get("Role", {})
     used = {model["ExecutionRoleArn"] for model in found.others}
     if made.get("Tags") == archives.tags() and made["Arn"] not in used:
         yield f"role {own}", partial(delete_role, iam, own)
 
 
 def delete_role(iam: Any, name: str) -> None:
-    """With its policy, if it has got one; that must go first."""
-    asked(iam.delete_role_policy, RoleName=name, PolicyName=role.POLICY)
+    """Delete a role after its policy, if it has one, which must be deleted first."""
+    try_call(iam.delete_role_policy, RoleName=name, PolicyName=role.POLICY)
     iam.delete_role(RoleName=name)
 
 
-def asked(call: Callable[..., Any], **given: Any) -> dict[str, Any]:
-    """The answer, or nothing where there is none."""
+def try_call(call: Callable[..., Any], **given: Any) -> dict[str, Any]:
+    """Return the answer to a call, or nothing where AWS refuses it."""
     try:
         return dict(call(**given))
     except ClientError:
@@ -139,17 +139,17 @@ def asked(call: Callable[..., Any], **given: Any) -> dict[str, Any]:
 
 
 def data(model: dict[str, Any]) -> set[str]:
-    """The archives of a model."""
+    """Return the URLs of a model's archives."""
     return {each["ModelDataUrl"] for each in containers(model) if "ModelDataUrl" in each}
 
 
 def containers(model: dict[str, Any]) -> list[dict[str, Any]]:
-    """CreateModel has two ways to say it."""
+    """Return the containers of a model, which CreateModel takes in two ways."""
     return model.get("Containers") or [model["PrimaryContainer"]]
 
 
 def scaling(name: str) -> Iterator[Step]:
-    """Targets; their policies go with them."""
+    """Yield the scalable targets; their policies are deleted with them."""
     client = boto3.client("application-autoscaling")
     for each in pages(
         client, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="sagemaker"
@@ -160,7 +160,7 @@ def scaling(name: str) -> Iterator[Step]:
 
 
 def alarms(name: str) -> Iterator[Step]:
-    """Those that watch the endpoint, whatever they are called."""
+    """Yield the alarms that watch the endpoint, whatever their names are."""
     client = boto3.client("cloudwatch")
     wanted = {"Name": "EndpointName", "Value": name}
     for alarm in pages(client, "describe_alarms", "MetricAlarms", AlarmTypes=["MetricAlarm"]):
@@ -171,7 +171,7 @@ def alarms(name: str) -> Iterator[Step]:
 
 
 def logs(name: str) -> Iterator[Step]:
-    """What its containers have written."""
+    """Yield the log group of the endpoint's containers."""
     client = boto3.client("logs")
     group = f"/aws/sagemaker/Endpoints/{name}"
     for each in pages(client, "describe_log_groups", "logGroups", logGroupNamePrefix=group):
@@ -180,7 +180,7 @@ def logs(name: str) -> Iterator[Step]:
 
 
 def main() -> None:
-    """Say what there is, and delete it."""
+    """Say what would be deleted, and delete it if --yes is given."""
     parser = argparse.ArgumentParser(description="Delete an endpoint with all that belongs to it.")
     parser.add_argument("endpoint", help="its name")
     parser.add_argument("--packages", action="store_true", help="also from the model registry")
@@ -190,7 +190,7 @@ def main() -> None:
     name = given.endpoint
     client = boto3.client("sagemaker")
     found = Models(client, name)
-    # All is found before anything is deleted.
+    # Everything is found before anything is deleted.
     steps = [
         *scaling(name),
         *sagemaker(client, name, found, given.packages),

@@ -5,8 +5,8 @@
     own_model.py my-model --name reviews         a folder that pack-model wrote
     own_model.py model.tar.gz --name reviews     its archive
 
-To pack with options (--validate, --max-length, ...), run pack-model first. What is made bears a
-mark, by which `delete.py NAME --yes` finds all of it.
+To pack with options (--validate, --max-length, ...), run pack-model first. All that is made is
+tagged, so that `delete.py NAME --yes` finds all of it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ if not __package__:  # run as a file: what is imported lies in the root, not bes
 from deploy import archives, role
 from deploy.archives import Refused
 from deploy.client import Endpoint
+from platform_facts import MEMORY_SIZES_MB
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
 class Deployment:
-    """One endpoint with all that belongs to it; `made` says what there is of it so far."""
+    """One endpoint with all that belongs to it; `made` lists what has been made so far."""
 
     def __init__(self, name: str, bucket: str | None) -> None:
         self.name = name
@@ -55,7 +56,7 @@ class Deployment:
             try:
                 describe(**{f"{kind}Name": self.name})
             except ClientError as error:
-                # What there is none of has this code, and a message that begins "Could not find".
+                # The code for what does not exist; its message begins with "Could not find".
                 if error.response["Error"]["Code"] != "ValidationException":
                     raise
             else:
@@ -96,7 +97,7 @@ class Deployment:
         return arn
 
     def start(self, container: Mapping[str, Any], arn: str, serverless: Mapping[str, int]) -> None:
-        """Make model, configuration and endpoint, and wait until it is in service."""
+        """Make model, configuration and endpoint, and wait until the endpoint is in service."""
         name = self.name
         self.client.create_model(ModelName=name, ExecutionRoleArn=arn, PrimaryContainer=container)
         self.made.append(f"model {name}")
@@ -114,7 +115,7 @@ class Deployment:
             raise Refused(f"the endpoint {name} has failed: {found['FailureReason']}") from None
 
     def ask(self, text: str) -> str:
-        """Return the answer to one text, sent in the form that every model and handler takes."""
+        """Return the answer to one text, in the form that every model and your own code take."""
         answer = Endpoint(self.name).invoke(
             Body=json.dumps({"inputs": text}),
             ContentType="application/json",
@@ -124,7 +125,7 @@ class Deployment:
 
 
 def deploy(deployment: Deployment, given: argparse.Namespace) -> None:
-    """Go all the way; nothing is made on AWS before the archive and the image are found."""
+    """Deploy the model and ask it; nothing is made before archive and image are found."""
     deployment.check_free()
     with tempfile.TemporaryDirectory() as folder:
         archive = archives.find(given.model, Path(folder))
@@ -134,7 +135,7 @@ def deploy(deployment: Deployment, given: argparse.Namespace) -> None:
         say(f"upload {archive.stat().st_size / 1e6:.0f} MB to {deployment.place.url}")
         deployment.place.put(archive, deployment.made.append)
     arn = given.role or deployment.role(image, given.wait)
-    # The platform tells a container neither.
+    # The platform tells a container neither its memory size nor the name of its endpoint.
     told = {"MEMORY_SIZE_IN_MB": str(memory), "ENDPOINT_NAME": given.name, **dict(given.env)}
     say(f"start the endpoint {given.name} with {memory} MB; this takes some minutes")
     deployment.start(
@@ -176,7 +177,7 @@ def arguments() -> argparse.Namespace:
     add(
         "--memory",
         type=int,
-        choices=archives.SIZES,
+        choices=MEMORY_SIZES_MB,
         metavar="MB",
         help="1024 to 6144; default: the least that the model fits, mostly 1024",
     )

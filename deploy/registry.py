@@ -1,8 +1,8 @@
-"""Register an image, perhaps with a model in S3, in the model registry; print the version's ARN.
+"""Register an image, perhaps with a model in S3, in the model registry; print the ARN.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry.html. Without --model-data the model
-is the one in the image. A version knows no endpoint, so MEMORY_SIZE_IN_MB and ENDPOINT_NAME are
-set when a model is made of it: see boto3_blog.py.
+is the one in the image. A version belongs to no endpoint, so MEMORY_SIZE_IN_MB and ENDPOINT_NAME
+are set when a model is made of it: see boto3_blog.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TYPES = ["application/jsonlines", "application/json", "text/csv"]
 
 
 def main() -> None:
-    """Register the version, and approve it if that is wished."""
+    """Register the version, and approve it unless --pending is given."""
     parser = argparse.ArgumentParser(description="Register an image and its model.")
     parser.add_argument("--image", required=True, help="URI, as `build.sh push` prints it")
     parser.add_argument("--model-data", help="s3://BUCKET/KEY of a model.tar.gz")
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def groups(client: Any, part: str) -> set[str]:
-    """Names of all groups that contain a part."""
+    """Return the names of all groups that contain `part`."""
     pages = client.get_paginator("list_model_package_groups").paginate(NameContains=part)
     return {
         each["ModelPackageGroupName"]

@@ -1,6 +1,6 @@
-"""Make the execution role of an endpoint where it is missing, and print its ARN.
+"""Make the execution role of an endpoint, unless there is one, and print its ARN.
 
-It may do what a model of this image needs, and nothing else:
+It may do what a model of this image needs and nothing else:
 https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
 """
 
@@ -20,7 +20,7 @@ POLICY = "endpoint"
 
 
 def trust(account: str) -> dict[str, Any]:
-    """Who may take the role: SageMaker, for this account.
+    """Return the policy that lets SageMaker take the role, for this account only.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/security-confused-deputy-prevention.html
     """
@@ -40,9 +40,23 @@ def trust(account: str) -> dict[str, Any]:
 def policy(
     partition: str, region: str, account: str, repository: str, bucket: str | None
 ) -> dict[str, Any]:
-    """What the role may do."""
-    group = f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/Endpoints/*"
-    statements = [
+    """Return the policy with the rights of the role."""
+    statements = [*pull(partition, region, account, repository), *log(partition, region, account)]
+    if bucket:
+        statements.append(
+            {
+                "Sid": "ReadTheModel",
+                "Effect": "Allow",
+                "Action": "s3:GetObject",
+                "Resource": f"arn:{partition}:s3:::{bucket}/*",
+            }
+        )
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def pull(partition: str, region: str, account: str, repository: str) -> list[dict[str, Any]]:
+    """Return the rights to pull an image of one repository."""
+    return [
         {
             "Sid": "PullTheImage",
             "Effect": "Allow",
@@ -54,11 +68,18 @@ def policy(
             "Resource": f"arn:{partition}:ecr:{region}:{account}:repository/{repository}",
         },
         {
-            "Sid": "LogInToTheRegistry",  # knows no resources
+            "Sid": "LogInToTheRegistry",  # cannot be limited to a resource
             "Effect": "Allow",
             "Action": "ecr:GetAuthorizationToken",
             "Resource": "*",
         },
+    ]
+
+
+def log(partition: str, region: str, account: str) -> list[dict[str, Any]]:
+    """Return the rights to write an endpoint's log and its metrics."""
+    group = f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/Endpoints/*"
+    return [
         {
             "Sid": "WriteLogs",
             "Effect": "Allow",
@@ -71,7 +92,7 @@ def policy(
             "Resource": group,
         },
         {
-            "Sid": "WriteMetrics",  # knows no resources
+            "Sid": "WriteMetrics",  # cannot be limited to a resource
             "Effect": "Allow",
             "Action": "cloudwatch:PutMetricData",
             "Resource": "*",
@@ -82,16 +103,6 @@ def policy(
             },
         },
     ]
-    if bucket:
-        statements.append(
-            {
-                "Sid": "ReadTheModel",
-                "Effect": "Allow",
-                "Action": "s3:GetObject",
-                "Resource": f"arn:{partition}:s3:::{bucket}/*",
-            }
-        )
-    return {"Version": "2012-10-17", "Statement": statements}
 
 
 def name_for(endpoint: str) -> str:
@@ -106,9 +117,9 @@ def make(
     wait: float = 10,
     tags: Sequence[Mapping[str, str]] = (),
 ) -> str:
-    """Make the role, or give it these rights again, and return its ARN.
+    """Make the role, or renew the rights of one that is there, and return its ARN.
 
-    Only a new role is waited for, and only a new one gets the tags.
+    Only a new role gets the tags, and only after a new one `wait` seconds pass.
     """
     session = boto3.Session()
     iam = session.client("iam")
@@ -126,7 +137,7 @@ def make(
         iam.get_waiter("role_exists").wait(RoleName=name)
     document = policy(partition, session.region_name, account, repository, bucket)
     iam.put_role_policy(RoleName=name, PolicyName=POLICY, PolicyDocument=json.dumps(document))
-    # IAM says that it is there before all others know it:
+    # IAM shows a new role before all other services know it:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
     time.sleep(wait)
     return str(role["Arn"])

@@ -1,8 +1,8 @@
-"""Deploy an image, or what a training job has made, and ask it: SageMaker SDK 2.
+"""Deploy an image, or the model of a training job, and ask it: SageMaker SDK 2.
 
     sdk_v2.py --role ARN --image URI                            the model in the image
     sdk_v2.py --role ARN --image URI --model-data s3://.../model.tar.gz
-    sdk_v2.py --role ARN --image URI --training-job NAME        what the job has made
+    sdk_v2.py --role ARN --image URI --training-job NAME        the model that the job made
 
 Version 3 of the SDK has none of these classes: see sdk_v3.py. `pip install 'sagemaker<3'`.
 """
@@ -25,24 +25,24 @@ from sagemaker.session import Session
 MEMORY = 1024
 
 
-def main() -> None:
-    """Deploy, and ask."""
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Deploy with SageMaker SDK 2, serverless, and ask."
     )
     parser.add_argument("--role", required=True, help="ARN of the role, as role.py prints it")
     parser.add_argument("--image", required=True, help="URI, as `build.sh push` prints it")
     parser.add_argument("--model-data", help="s3://BUCKET/KEY of a model.tar.gz")
-    parser.add_argument("--training-job", help="name of a job that has ended well")
+    parser.add_argument("--training-job", help="name of a completed job")
     parser.add_argument("--name", default="sentiment", help="default: %(default)s")
-    given = parser.parse_args()
+    return parser.parse_args()
 
-    # A cold start may take longer than the minute that boto3 waits; client.py tells more.
-    patient = boto3.client("sagemaker-runtime", config=Config(read_timeout=250))
-    session = Session(sagemaker_runtime_client=patient)
+
+def deploy(given: argparse.Namespace, session: Session) -> None:
+    """Make the endpoint, and wait until it is in service."""
     # The platform tells a container neither.
     environment = {"MEMORY_SIZE_IN_MB": str(MEMORY), "ENDPOINT_NAME": given.name}
-    wishes = {
+    options = {
         "endpoint_name": given.name,
         "serverless_inference_config": ServerlessInferenceConfig(
             memory_size_in_mb=MEMORY, max_concurrency=5
@@ -52,7 +52,7 @@ def main() -> None:
         estimator = Estimator.attach(given.training_job, sagemaker_session=session)
         # It would be served with the image that it was trained with.
         estimator.deploy(
-            **wishes,
+            **options,
             image_uri=given.image,
             role=given.role,
             model_name=given.name,
@@ -67,8 +67,16 @@ def main() -> None:
             env=environment,
             sagemaker_session=session,
         )
-        model.deploy(**wishes)
+        model.deploy(**options)
 
+
+def main() -> None:
+    """Deploy, and ask."""
+    given = arguments()
+    # A cold start may take longer than the minute that boto3 waits; client.py tells more.
+    patient = boto3.client("sagemaker-runtime", config=Config(read_timeout=250))
+    session = Session(sagemaker_runtime_client=patient)
+    deploy(given, session)
     predictor = Predictor(
         given.name,
         sagemaker_session=session,

@@ -2,8 +2,8 @@
 
     sdk_v3.py --role ARN --image URI [--model-data s3://.../model.tar.gz]
 
-Version 3 has no Session, Model.deploy or Predictor; its resources mirror the API. `pip install
-sagemaker`, of which sagemaker-core is all that is used here.
+Version 3 has no Session, Model.deploy or Predictor; its resources mirror the API. Run `pip install
+sagemaker`; only its part sagemaker-core is used here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sagemaker.core.utils.utils import SPECIAL_SNAKE_TO_PASCAL_MAPPINGS, SageMak
 
 LINES = "application/jsonlines"
 MEMORY = 1024
-# sagemaker-core 2.27 sends "MemorySizeInMb", which boto3 refuses; harmless where that is mended:
+# sagemaker-core 2.27 sends "MemorySizeInMb", which boto3 refuses; harmless where that is fixed:
 # https://github.com/aws/sagemaker-core/issues/225
 SPECIAL_SNAKE_TO_PASCAL_MAPPINGS["memory_size_in_mb"] = "MemorySizeInMB"
 
@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--name", default="sentiment", help="default: %(default)s")
     given = parser.parse_args()
 
-    # The first client is that of all resources. A cold start may take longer than the minute that
-    # boto3 waits; client.py tells more.
+    # All resources use the client that is made first. A cold start may take longer than the minute
+    # that boto3 waits; client.py tells more.
     SageMakerClient(config=Config(read_timeout=250))
     container = ContainerDefinition(
         image=given.image,
@@ -69,7 +69,7 @@ def main() -> None:
     endpoint.serializer = JSONLinesSerializer()
     endpoint.deserializer = JSONLinesDeserializer()
     # A list, also of one: the serializer would send the keys of a single dict. The types must be
-    # given: version 3 does not take them from the serializer.
+    # given, since version 3 does not take them from the serializer.
     reviews = [
         {"features": ["I love this product!"]},
         {"features": ["OK, but not great."]},

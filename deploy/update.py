@@ -1,9 +1,9 @@
 """Change an endpoint while it serves.
 
 update.py memory sentiment 2048              another memory size
-update.py provisioned sentiment 2            containers that are kept warm
-update.py scale sentiment --most 4           between one and four of them, as they are used
-update.py real-time sentiment ml.c5.large    from serverless to instances; there is no way back
+update.py provisioned sentiment 2            two containers that are kept warm
+update.py scale sentiment --most 4           one to four of them, by their use
+update.py real-time sentiment ml.c5.large    from serverless to instances, for good
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-autoscale.html
 SCALED = "sagemaker:variant:DesiredProvisionedConcurrency"
-# What the server sizes its threads by: the platform itself does not tell it.
+# The server sizes its threads by it; the platform itself does not tell it.
 MEMORY = "MEMORY_SIZE_IN_MB"
 METRIC = "SageMakerVariantProvisionedConcurrencyUtilization"
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
+MEMORY_SIZES_MB = range(1024, 6145, 1024)
 
 
 class Endpoint:
@@ -34,14 +36,14 @@ class Endpoint:
             EndpointConfigName=found["EndpointConfigName"]
         )
         (self.variant,) = config["ProductionVariants"]
-        # What may have been changed since, in place.
+        # The present values, which may have been changed without a new configuration.
         (now,) = found["ProductionVariants"]
         if "CurrentServerlessConfig" not in now:
             raise SystemExit(f"{name} is not serverless")
         self.serverless: dict[str, int] = now["CurrentServerlessConfig"]
 
     def memory(self, megabytes: int) -> None:
-        """A new configuration; containers are started with it before those that serve are ended.
+        """Replace the configuration; new containers start before the old ones end.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-update.html
         """
@@ -52,7 +54,9 @@ class Endpoint:
         )
 
     def provisioned(self, count: int) -> None:
-        """In place, and at least one; a configuration without the key has none again.
+        """Keep containers warm, at least one, without a new configuration.
+
+        A new configuration without the key ends it.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ServerlessUpdateConfig.html
         """
@@ -72,7 +76,10 @@ class Endpoint:
         self._wait()
 
     def scale(self, least: int, most: int, target: float) -> None:
-        """As many warm containers as keep this share of them busy; CloudFormation cannot do it."""
+        """Keep as many containers warm as make this share of them busy.
+
+        CloudFormation cannot do it.
+        """
         place = {**self._place(), "ServiceNamespace": "sagemaker"}
         self.scaling.register_scalable_target(**place, MinCapacity=least, MaxCapacity=most)
         self.scaling.put_scaling_policy(
@@ -86,11 +93,11 @@ class Endpoint:
         )
 
     def real_time(self, instance_type: str) -> None:
-        """The same model on an instance. The variant must have another name there.
+        """Serve the same model on an instance, under another name of the variant, as it must be.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
         """
-        # What is scaled cannot become something else:
+        # A variant that is scaled cannot be replaced:
         # https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
         if self.scaling.describe_scalable_targets(
             ServiceNamespace="sagemaker", ResourceIds=[self._place()["ResourceId"]]
@@ -100,7 +107,7 @@ class Endpoint:
             f"{self.name}-{instance_type.replace('.', '-')}",
             {
                 "VariantName": "RealTime",
-                # It would go on to use the share of a CPU that the memory size has.
+                # Else it would use the CPU share of the memory size that it was told before.
                 "ModelName": self._told(None),
                 "InstanceType": instance_type,
                 "InitialInstanceCount": 1,
@@ -108,7 +115,7 @@ class Endpoint:
         )
 
     def _told(self, megabytes: int | None) -> str:
-        """The name of a model like the one that serves, which is told this memory size, or none."""
+        """Return the name of a model like the one that serves, told this memory size or none."""
         found = self.client.describe_model(ModelName=self.variant["ModelName"])
         container = found.get("PrimaryContainer") or found["Containers"][0]
         before = container.get("Environment", {})
@@ -133,14 +140,14 @@ class Endpoint:
         }
 
     def _replace(self, config: str, variant: dict[str, Any]) -> None:
-        """Configurations cannot be changed, so each one has a name of its own."""
+        """Make a configuration, with a name of its own as none can be changed, and take it."""
         config = f"{config[:50]}-{int(time.time())}"
         self.client.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant])
         self.client.update_endpoint(EndpointName=self.name, EndpointConfigName=config)
         self._wait()
 
     def _wait(self) -> None:
-        """Until it is in service; a failed update leaves what served before, and says why."""
+        """Wait until it is in service; after a failed update it serves as before, and says why."""
         self.client.get_waiter("endpoint_in_service").wait(EndpointName=self.name)
         found = self.client.describe_endpoint(EndpointName=self.name)
         if "FailureReason" in found:
@@ -149,7 +156,7 @@ class Endpoint:
 
 
 def main() -> None:
-    """One change."""
+    """Make one change."""
     parser = argparse.ArgumentParser(description="Change an endpoint while it serves.")
     commands = parser.add_subparsers(dest="wish", required=True)
     memory = commands.add_parser("memory", help="another memory size")
@@ -158,7 +165,7 @@ def main() -> None:
     real_time = commands.add_parser("real-time", help="from serverless to an instance")
     for each in (memory, provisioned, scale, real_time):
         each.add_argument("endpoint", help="its name")
-    memory.add_argument("megabytes", type=int, choices=range(1024, 6145, 1024))
+    memory.add_argument("megabytes", type=int, choices=MEMORY_SIZES_MB)
     provisioned.add_argument("count", type=int)
     scale.add_argument("--least", type=int, default=1, help="default: %(default)s")
     scale.add_argument("--most", type=int, required=True)

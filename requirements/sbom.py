@@ -1,6 +1,7 @@
-"""An image's name and version in, its CycloneDX SBOM out: Python packages and Debian's, by purl.
+"""List the Python and Debian packages of an image as a CycloneDX document.
 
-Runs inside the image, from the target `sbom` of the Dockerfile: https://cyclonedx.org/docs/1.6/json/
+It runs inside the image, by the target `sbom` of the Dockerfile, with the name and the version of
+the image as its arguments: https://cyclonedx.org/docs/1.6/json/
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ PYTHON = "/opt/venv/bin/python3"
 
 
 def main() -> None:
-    """The same image gives the same bytes: there is no date and no serial number in it."""
+    """Print the document, without date and serial number: the same image gives the same bytes."""
     name, version = sys.argv[1:]
     sbom = json.loads(_run(CYCLONEDX, "environment", "--output-reproducible", PYTHON))
     root = {"type": "container", "bom-ref": "image", "name": name, "version": version}
@@ -28,7 +29,7 @@ def main() -> None:
 
 
 def debian() -> list[dict[str, str]]:
-    """Debian's packages as components; the interpreter and the C library are two of them."""
+    """Return Debian's packages as components; the interpreter and the C library are two of them."""
     rows = _run("dpkg-query", "--show", "--showformat", "${Package} ${Version} ${Architecture}\n")
     distro = f"debian-{platform.freedesktop_os_release()['VERSION_ID']}"
     found = []

@@ -1,4 +1,4 @@
-"""A rehearsal, and the scripts of deploy/ as a user runs them against it."""
+"""Run the scripts of deploy/ as a user does, in the AWS account of a rehearsal."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sagemaker-serverless-senti
 
 @dataclass(frozen=True)
 class Account:
-    """An account in a rehearsal."""
+    """The AWS account of a rehearsal, and the variables that a user exports for it."""
 
-    desk: Rehearsal
+    rehearsal: Rehearsal
     environment: Mapping[str, str]
 
     def start(self, *command: str, stdin: int | None = None) -> subprocess.Popen[str]:
-        """A command of a user who has exported what the rehearsal prints."""
+        """Start a command with these variables."""
         return subprocess.Popen(
             command,
             cwd=ROOT,
@@ -40,21 +40,24 @@ class Account:
         )
 
     def run(self, script: str, *arguments: str, python: str = sys.executable) -> str:
-        """What a script prints, if it ends well."""
+        """Run a script and return what it prints; it must exit with 0."""
         return output(self.start(python, f"deploy/{script}", *arguments))
 
     def role(self) -> str:
-        """The execution role; a rehearsal has nothing to wait for."""
+        """Make the execution role; in a rehearsal nothing has to be waited for."""
         return self.run("role.py", "--wait", "0").strip()
 
     def package(self, *arguments: str) -> str:
-        """A version in the model registry."""
+        """Register a version in the model registry."""
         return self.run("registry.py", "--image", IMAGE, *arguments).strip()
 
     def left(self) -> list[Any]:
-        """What would cost something, or be in the way of a next time."""
-        sagemaker, cloudwatch = self.desk.client("sagemaker"), self.desk.client("cloudwatch")
-        scaling = self.desk.client("application-autoscaling")
+        """Return all that would cost something, or be in the way of the next test."""
+        sagemaker, cloudwatch = (
+            self.rehearsal.client("sagemaker"),
+            self.rehearsal.client("cloudwatch"),
+        )
+        scaling = self.rehearsal.client("application-autoscaling")
         return [
             *sagemaker.list_endpoints()["Endpoints"],
             *sagemaker.list_endpoint_configs()["EndpointConfigs"],
@@ -67,46 +70,46 @@ class Account:
 
 
 def output(process: subprocess.Popen[str], text: str | None = None) -> str:
-    """What a process has printed, once it has ended well."""
+    """Return what a process has printed; it must exit with 0."""
     out, err = process.communicate(text, timeout=300)
     assert process.returncode == 0, err
     return out
 
 
 def program(venv: str, name: str) -> str:
-    """A program of one of the environments of `make deploy-venvs`, or the test is skipped."""
+    """Return a program of an environment of `make deploy-venvs`, or skip the test."""
     if not (VENVS / venv / "installed").exists():
         pytest.skip(f"there is no {VENVS / venv}; `make deploy-venvs` makes it")
     return str(VENVS / venv / "bin" / name)
 
 
 @pytest.fixture(scope="module")
-def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    """One for the tests of a module."""
-    with rehearsing() as desk:
+def module_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    """Give the tests of a module one account."""
+    with rehearsing() as rehearsal:
         yield Account(
-            desk,
+            rehearsal,
             {
                 "PATH": os.environ["PATH"],
                 "HOME": str(tmp_path_factory.mktemp("home")),
                 # SDK 3 otherwise reports its use to AWS.
                 "TELEMETRY_OPT_OUT": "true",
-                **desk.ready["environment"],
+                **rehearsal.ready["environment"],
             },
         )
 
 
 @pytest.fixture
-def account(rehearsal: Account) -> Iterator[Account]:
-    """An account that is empty, and must be so again."""
-    assert rehearsal.left() == []
-    yield rehearsal
-    assert rehearsal.left() == []
+def account(module_account: Account) -> Iterator[Account]:
+    """Give an empty account, and check that a test leaves it empty."""
+    assert module_account.left() == []
+    yield module_account
+    assert module_account.left() == []
 
 
 @pytest.fixture
 def aws() -> str:
-    """A PATH on which `aws` is found: that of `make deploy-venvs`, or whatever is installed."""
+    """Return a PATH that has `aws`: the one of `make deploy-venvs`, else the installed one."""
     if (VENVS / "cli" / "installed").exists() or not shutil.which("aws"):
         return f"{Path(program('cli', 'aws')).parent}:{os.environ['PATH']}"
     return os.environ["PATH"]

@@ -1,4 +1,4 @@
-"""The recipe for callers, against an endpoint that throttles, and one that is not ready."""
+"""Test client.py with an endpoint that throttles, and with one that is not ready."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLACE = {"region_name": "us-east-1", "aws_access_key_id": "k", "aws_secret_acces
 
 
 class Clock:
-    """Time that passes only where somebody sleeps."""
+    """Time that passes only in `sleep`."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -35,7 +35,7 @@ class Clock:
 
 @pytest.fixture
 def stub() -> Iterator[Stubber]:
-    """A client that is told what the platform answers; botocore checks that it could."""
+    """Give a client that is told what to answer; botocore checks that the platform could."""
     with Stubber(runtime(**PLACE)) as found:
         yield found
 
@@ -58,7 +58,7 @@ def test_what_passes_is_waited_for(code: str, stub: Stubber) -> None:
 
 
 def test_a_text_is_what_stands_between_two_newlines(stub: Stubber) -> None:
-    """Other characters that end lines elsewhere are part of it."""
+    """Other line ends of Unicode are part of the text."""
     texts = ["one\u2028text", "another\x0cone"]
     stub.add_response("invoke_endpoint", answer(1, 0))
     found = Endpoint("e", stub.client).predict(texts)
@@ -110,12 +110,14 @@ def test_boto3_itself_waits_long_and_asks_once() -> None:
 
 
 def test_many_callers_of_a_narrow_endpoint_are_all_answered(account: Account) -> None:
-    """Six at a time where one is allowed: five are throttled, and come back."""
-    desk = account.desk
-    name = desk.endpoint(desk.config(desk.model(), {"MemorySizeInMB": 1024, "MaxConcurrency": 1}))
-    given = desk.ready["environment"]
+    """Of six concurrent callers five are throttled at first, where one is allowed."""
+    rehearsal = account.rehearsal
+    name = rehearsal.endpoint(
+        rehearsal.config(rehearsal.model(), {"MemorySizeInMB": 1024, "MaxConcurrency": 1})
+    )
+    given = rehearsal.ready["environment"]
     client = runtime(
-        endpoint_url=desk.url,
+        endpoint_url=rehearsal.url,
         region_name=given["AWS_DEFAULT_REGION"],
         aws_access_key_id=given["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],

@@ -1,4 +1,4 @@
-"""What the README and the pages on deploying show is run as it stands, with the versions told."""
+"""Run what the README and the pages on deploying show, with the versions that they name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy import boto3_blog, update
+from platform_facts import MEMORY_SIZES_MB
 from tests.conftest import ROOT
 from tests.deploy.conftest import Account, output
 from tests.test_docs import table
@@ -23,8 +25,8 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 
 @pytest.fixture
 def shell(account: Account, tmp_path: Path) -> Account:
-    """With `python` and `rehearse` on the PATH."""
-    port = account.desk.url.rsplit(":", 1)[1]
+    """Give an account whose PATH has `python` and `rehearse`."""
+    port = account.rehearsal.url.rsplit(":", 1)[1]
     programs = {"python": "", "rehearse": f"-m rehearse $1 --port {port} # "}
     for name, options in programs.items():
         path = tmp_path / name
@@ -32,7 +34,7 @@ def shell(account: Account, tmp_path: Path) -> Account:
         path.chmod(0o755)
     search = f"{tmp_path}:{os.environ['PATH']}"
     python = {"PATH": search, "PYTHONPATH": str(ROOT)}
-    return Account(account.desk, {**account.environment, **python})
+    return Account(account.rehearsal, {**account.environment, **python})
 
 
 def test_five_minutes_as_they_stand(shell: Account) -> None:
@@ -72,6 +74,15 @@ def test_the_page_s_boto3_runs_as_it_stands(shell: Account) -> None:
     found = json.loads(output(shell.start("python", "-c", script)))
     assert found["predicted_label"] == 1
     output(shell.start("python", "deploy/delete.py", "sentiment", "--yes"))
+
+
+def test_every_way_to_deploy_takes_the_memory_sizes_of_the_platform() -> None:
+    """Scripts that are copied by themselves have a list of their own."""
+    template = (ROOT / "deploy" / "cloudformation.yaml").read_text()
+    allowed = f"Default: 1024\n    AllowedValues: {list(MEMORY_SIZES_MB)}"
+    assert allowed in template
+    for script in (boto3_blog, update):
+        assert tuple(script.MEMORY_SIZES_MB) == MEMORY_SIZES_MB
 
 
 def test_every_script_is_told_with_the_version_that_is_run() -> None:

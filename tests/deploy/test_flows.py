@@ -1,4 +1,4 @@
-"""Every script of deploy/, from an empty account to an answer, and to an empty account again."""
+"""Run every script of deploy/: from an empty account to an answer, and back to an empty one."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ SDKS = {"sdk_v2": "sagemaker==2.257.7", "sdk_v3": "sagemaker==3.27.0"}
 
 
 def variant(account: Account, name: str = "sentiment") -> dict[str, Any]:
-    """The one variant of an endpoint that is in service."""
-    found = account.desk.client("sagemaker").describe_endpoint(EndpointName=name)
+    """Return the one variant of an endpoint that is in service."""
+    found = account.rehearsal.client("sagemaker").describe_endpoint(EndpointName=name)
     assert found["EndpointStatus"] == "InService"
     (only,) = found["ProductionVariants"]
     return dict(only)
 
 
 def ask(account: Account, name: str = "sentiment", text: str = "I love this product!") -> int:
-    """The label that client.py prints."""
+    """Return the label that client.py prints."""
     client = account.start(sys.executable, "deploy/client.py", name, stdin=subprocess.PIPE)
     return int(json.loads(output(client, f"{text}\n"))["predicted_label"])
 
 
 def labels(out: str) -> list[int]:
-    """Of the answers that an SDK's script prints; SDK 2 shows its progress on the same line."""
+    """Read the labels that an SDK's script prints; SDK 2 shows progress on the same line."""
     answers = map(ast.literal_eval, re.findall(r"\{.*\}", out))
     return [each["predicted_label"] for each in answers]
 
 
 def told(memory: int) -> dict[str, str]:
-    """What each way to deploy tells the container."""
+    """Return the variables that each way to deploy sets."""
     return {"MEMORY_SIZE_IN_MB": str(memory), "ENDPOINT_NAME": "sentiment"}
 
 
 def environment(account: Account) -> dict[str, str]:
-    """Of the model that serves."""
-    found = account.desk.client("sagemaker").describe_model(ModelName="sentiment")
+    """Return the variables of the model that serves."""
+    found = account.rehearsal.client("sagemaker").describe_model(ModelName="sentiment")
     return dict(found["PrimaryContainer"]["Environment"])
 
 
 def deploy(account: Account, name: str = "sentiment", memory: str = "1024") -> None:
-    """The blog's way."""
+    """Deploy as the announcement does."""
     arguments = ["--package", account.package("--group", name), "--role", account.role()]
     arguments += ["--memory", memory]
     answer = json.loads(account.run("boto3_blog.py", *arguments, "--name", name))
@@ -68,7 +68,7 @@ def test_boto3_as_the_blog_has_it(account: Account) -> None:
     deploy(account, memory="2048")
     config = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
     assert variant(account)["CurrentServerlessConfig"] == config
-    (container,) = account.desk.client("sagemaker").describe_model(ModelName="sentiment")[
+    (container,) = account.rehearsal.client("sagemaker").describe_model(ModelName="sentiment")[
         "Containers"
     ]
     assert container["Environment"] == told(2048)
@@ -78,7 +78,7 @@ def test_boto3_as_the_blog_has_it(account: Account) -> None:
 
 def test_only_what_is_approved_is_deployed(account: Account) -> None:
     package = account.package("--pending")
-    client = account.desk.client("sagemaker")
+    client = account.rehearsal.client("sagemaker")
     call = {"ModelName": "m", "ExecutionRoleArn": account.role()}
     with pytest.raises(ClientError, match="must be Approved"):
         client.create_model(**call, Containers=[{"ModelPackageName": package}])
@@ -111,7 +111,7 @@ def test_the_sdks_are_those_that_are_told(script: str) -> None:
 
 def test_an_estimator_deploys_what_its_job_has_made(account: Account, packed: Path) -> None:
     python = program("sdk_v2", "python")
-    client, s3 = account.desk.client("sagemaker"), account.desk.client("s3")
+    client, s3 = account.rehearsal.client("sagemaker"), account.rehearsal.client("s3")
     s3.create_bucket(Bucket="trained")
     client.create_training_job(
         TrainingJobName="fine-tune",
@@ -136,11 +136,11 @@ def test_an_estimator_deploys_what_its_job_has_made(account: Account, packed: Pa
 
 def test_the_cli_takes_the_files_as_they_are(account: Account, aws: str) -> None:
     given = {"PATH": aws, "IMAGE": IMAGE, "ROLE": account.role()}
-    here = Account(account.desk, {**account.environment, **given})
+    here = Account(account.rehearsal, {**account.environment, **given})
     out = output(here.start("bash", "deploy/cli.sh"))
     answers = [json.loads(line) for line in out.splitlines() if line.startswith('{"')]
     assert [each["predicted_label"] for each in answers] == LABELS
-    (config,) = account.desk.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]
+    (config,) = account.rehearsal.client("sagemaker").list_endpoint_configs()["EndpointConfigs"]
     assert config["EndpointConfigName"] == "sentiment-1024"
     assert environment(account) == told(1024)
     delete(account)
@@ -148,14 +148,14 @@ def test_the_cli_takes_the_files_as_they_are(account: Account, aws: str) -> None
 
 @pytest.mark.parametrize("before", [{"MEMORY_SIZE_IN_MB": "1024"}, {}])
 def test_a_model_is_told_its_new_memory_size(before: dict[str, str], account: Account) -> None:
-    desk = account.desk
-    client = desk.client("sagemaker")
+    rehearsal = account.rehearsal
+    client = rehearsal.client("sagemaker")
     client.create_model(
         ModelName="sentiment",
         ExecutionRoleArn=account.role(),
         PrimaryContainer={"Image": IMAGE, "Environment": before},
     )
-    config = desk.config("sentiment")
+    config = rehearsal.config("sentiment")
     client.create_endpoint(EndpointName="sentiment", EndpointConfigName=config)
     client.get_waiter("endpoint_in_service").wait(EndpointName="sentiment")
     account.run("update.py", "memory", "sentiment", "2048")
@@ -175,7 +175,7 @@ def test_the_cli_says_what_is_missing(account: Account) -> None:
 
 
 def shown(page: str) -> list[dict[str, Any]]:
-    """Documents of JSON in a page."""
+    """Return the JSON documents in a page."""
     text = (ROOT / page).read_text()
     return [json.loads(block) for block in re.findall(r"```json\n(\{\n[^`]*)```", text)]
 
@@ -198,7 +198,7 @@ def test_an_endpoint_is_updated_while_it_serves(account: Account) -> None:
     assert variant(account)["CurrentServerlessConfig"] == config
 
     account.run("update.py", "scale", "sentiment", "--most", "4")
-    scaling = account.desk.client("application-autoscaling")
+    scaling = account.rehearsal.client("application-autoscaling")
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
     assert target["ScalableDimension"] == "sagemaker:variant:DesiredProvisionedConcurrency"
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
@@ -210,7 +210,7 @@ def test_an_endpoint_is_updated_while_it_serves(account: Account) -> None:
     now = variant(account)
     assert (now["VariantName"], now["CurrentInstanceCount"]) == ("RealTime", 1)
     # There, the memory size of an endpoint that is no more would be a limit.
-    newest = account.desk.client("sagemaker").list_models(SortBy="CreationTime")["Models"]
+    newest = account.rehearsal.client("sagemaker").list_models(SortBy="CreationTime")["Models"]
     assert any("instance" in each["ModelName"] for each in newest)
     assert ask(account) == 1
     assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
@@ -222,7 +222,7 @@ def test_an_endpoint_is_updated_while_it_serves(account: Account) -> None:
 
 
 def test_nothing_is_deleted_without_yes_nor_what_another_endpoint_uses(account: Account) -> None:
-    client = account.desk.client("sagemaker")
+    client = account.rehearsal.client("sagemaker")
     deploy(account, "mine")
     deploy(account, "other")
     said = account.run("delete.py", "mine", "--packages")
@@ -241,7 +241,7 @@ def test_nothing_is_deleted_without_yes_nor_what_another_endpoint_uses(account: 
         ],
     )
     client.update_endpoint(EndpointName="other", EndpointConfigName="shared")
-    account.desk.status("other")
+    account.rehearsal.status("other")
     delete(account, "mine")
     assert ask(account, "other") == 1
     assert [each["ModelName"] for each in client.list_models()["Models"]] == ["mine", "other"]

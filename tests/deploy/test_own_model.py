@@ -1,4 +1,4 @@
-"""own_model.py: a model of one's own from a checkpoint to an answer, and to nothing again."""
+"""Test own_model.py from a checkpoint to an answer, and the deletion of all that it made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAME = ("--name", "reviews", "--wait", "0")
 
 
 def failed(account: Account, *arguments: str) -> list[str]:
-    """The lines that own_model.py says when it cannot go on; the last ones are its own."""
+    """Return the lines on stderr of a run that must fail; the last ones are its own."""
     process = account.start(sys.executable, "deploy/own_model.py", *arguments)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 1, err
@@ -32,21 +32,21 @@ def failed(account: Account, *arguments: str) -> list[str]:
 
 
 def container(account: Account, name: str = "reviews") -> dict[str, Any]:
-    """What the platform was told of a model."""
-    found = account.desk.client("sagemaker").describe_model(ModelName=name)
+    """Return the container of a model as the platform knows it."""
+    found = account.rehearsal.client("sagemaker").describe_model(ModelName=name)
     return dict(found["PrimaryContainer"])
 
 
 def kept(account: Account) -> list[str]:
-    """Buckets, and roles that bear the mark."""
-    iam, s3 = account.desk.client("iam"), account.desk.client("s3")
+    """Return the names of all buckets, and of the roles that own_model.py made."""
+    iam, s3 = account.rehearsal.client("iam"), account.rehearsal.client("s3")
     roles = [each["RoleName"] for each in iam.list_roles()["Roles"]]
     marked = [name for name in roles if iam.list_role_tags(RoleName=name)["Tags"]]
     return [each["Name"] for each in s3.list_buckets()["Buckets"]] + marked
 
 
 def delete(account: Account, *arguments: str) -> str:
-    """All of it, so that an account is as it was."""
+    """Delete everything, and check that nothing is left."""
     told = account.run("delete.py", "reviews", "--yes", *arguments)
     assert kept(account) == []
     return told
@@ -72,7 +72,7 @@ def test_a_checkpoint_is_packed_deployed_asked_and_deleted(
             "LOG_LEVEL": "warning",
         },
     }
-    policy = account.desk.client("iam").get_role_policy(
+    policy = account.rehearsal.client("iam").get_role_policy(
         RoleName="reviews-endpoint", PolicyName="endpoint"
     )["PolicyDocument"]
     allowed = {each["Sid"]: each["Resource"] for each in policy["Statement"]}
@@ -86,12 +86,12 @@ def test_a_checkpoint_is_packed_deployed_asked_and_deleted(
 def test_an_archive_goes_with_the_image_that_was_pushed_last(
     account: Account, packed: Path, tmp_path: Path
 ) -> None:
-    ecr = account.desk.client("ecr")
+    ecr = account.rehearsal.client("ecr")
     name = "sagemaker-serverless-sentiment"
     ecr.create_repository(repositoryName=name)
     ecr.put_image(repositoryName=name, imageManifest=json.dumps(MANIFEST), imageTag="0.1.0-slim")
     (tmp_path / "model.tar.gz").write_bytes(archive(packed))
-    role, s3 = account.role(), account.desk.client("s3")
+    role, s3 = account.role(), account.rehearsal.client("s3")
     # Of another archive in the same bucket, and of a role that was given, nothing is deleted.
     s3.create_bucket(Bucket="mine")
     s3.put_object(Bucket="mine", Key="other/model.tar.gz", Body=b"")
@@ -150,7 +150,7 @@ def test_what_was_made_before_a_model_is_deleted_too(account: Account, packed: P
     # The model is there by then; a user might have deleted it by hand.
     made = failed(account, *arguments)[-1]
     assert "model reviews; to delete it" in made
-    account.desk.client("sagemaker").delete_model(ModelName="reviews")
+    account.rehearsal.client("sagemaker").delete_model(ModelName="reviews")
     assert "would delete archive" in account.run("delete.py", "reviews")
     delete(account)
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_deployed_is_refused_before_anything_is_made(
 
 def test_an_id_of_the_hub_is_passed_to_pack_model(account: Account) -> None:
     """Which says what it can do with it; the Hub is not asked here."""
-    offline = Account(account.desk, {**account.environment, "HF_HUB_OFFLINE": "1"})
+    offline = Account(account.rehearsal, {**account.environment, "HF_HUB_OFFLINE": "1"})
     lines = failed(offline, "nobody/nothing", *NAME, "--image", IMAGE)
     assert any(line.startswith("pack-model: ") and "nobody/nothing" in line for line in lines)
     assert lines[-1] == "own_model.py: nobody/nothing cannot be packed; the reason is above"
@@ -188,8 +188,8 @@ def test_an_id_of_the_hub_is_passed_to_pack_model(account: Account) -> None:
         (["x", "--name", "reviews", "--memory", "1000"], "invalid choice: 1000"),
     ],
 )
-def test_a_wrong_argument_is_named(arguments: list[str], why: str, rehearsal: Account) -> None:
-    process = rehearsal.start(sys.executable, "deploy/own_model.py", *arguments)
+def test_a_wrong_argument_is_named(arguments: list[str], why: str, module_account: Account) -> None:
+    process = module_account.start(sys.executable, "deploy/own_model.py", *arguments)
     assert why in process.communicate()[1]
     assert process.returncode == 2
 

@@ -1,4 +1,4 @@
-"""The stack: from nothing to an answer, changed, and to nothing again; and what it grants."""
+"""Make, change and delete the CloudFormation stack, and check what its role may do."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def parameters(**given: str) -> list[dict[str, str]]:
 
 @pytest.fixture
 def stack(account: Account) -> Iterator[str]:
-    """A stack that was made from an empty account, and leaves one."""
-    client = account.desk.client("cloudformation")
+    """Give a stack in an empty account, and check that its deletion leaves nothing."""
+    client = account.rehearsal.client("cloudformation")
     client.create_stack(
         StackName="reviews",
         TemplateBody=TEMPLATE,
@@ -39,11 +39,11 @@ def stack(account: Account) -> Iterator[str]:
     yield "reviews"
     client.delete_stack(StackName="reviews")
     client.get_waiter("stack_delete_complete").wait(StackName="reviews")
-    assert account.desk.client("cloudwatch").list_dashboards()["DashboardEntries"] == []
+    assert account.rehearsal.client("cloudwatch").list_dashboards()["DashboardEntries"] == []
 
 
 def test_a_stack_answers_and_is_updated_while_it_serves(account: Account, stack: str) -> None:
-    client = account.desk.client("cloudformation")
+    client = account.rehearsal.client("cloudformation")
     (found,) = client.describe_stacks(StackName=stack)["Stacks"]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}
     assert outputs["EndpointName"] == stack
@@ -62,7 +62,7 @@ def test_a_stack_answers_and_is_updated_while_it_serves(account: Account, stack:
 
 
 def test_its_alarms_are_those_of_the_documents(account: Account, stack: str) -> None:
-    client = account.desk.client("cloudwatch")
+    client = account.rehearsal.client("cloudwatch")
     made = {each["AlarmName"]: each for each in client.describe_alarms()["MetricAlarms"]}
     known = [each for each in ALARMS if each.get("Namespace", "").lower().strip("/")[:3] == "aws"]
     assert len(made) == len(known)
@@ -74,15 +74,17 @@ def test_its_alarms_are_those_of_the_documents(account: Account, stack: str) -> 
 
 
 def test_its_dashboard_asks_for_metrics_of_the_endpoint(account: Account, stack: str) -> None:
-    found = account.desk.client("cloudwatch").get_dashboard(DashboardName=stack)["DashboardBody"]
+    found = account.rehearsal.client("cloudwatch").get_dashboard(DashboardName=stack)[
+        "DashboardBody"
+    ]
     widgets = json.loads(found)["widgets"]
     assert len(widgets) == 4
     assert all(stack in json.dumps(each) for each in widgets)
 
 
 def test_the_role_is_that_of_the_script(account: Account, stack: str) -> None:
-    iam = account.desk.client("iam")
-    resources = account.desk.client("cloudformation").describe_stack_resources(StackName=stack)
+    iam = account.rehearsal.client("iam")
+    resources = account.rehearsal.client("cloudformation").describe_stack_resources(StackName=stack)
     (theirs,) = [
         each["PhysicalResourceId"]
         for each in resources["StackResources"]
@@ -101,7 +103,7 @@ def test_the_role_is_that_of_the_script(account: Account, stack: str) -> None:
 
 def test_the_role_reads_the_bucket_of_the_model_only(account: Account) -> None:
     account.run("role.py", "--wait", "0", "--name", "with-model", "--bucket", "models")
-    policy = account.desk.client("iam").get_role_policy(
+    policy = account.rehearsal.client("iam").get_role_policy(
         RoleName="with-model", PolicyName="endpoint"
     )["PolicyDocument"]
     (statement,) = [each for each in policy["Statement"] if each["Action"] == "s3:GetObject"]
@@ -111,7 +113,7 @@ def test_the_role_reads_the_bucket_of_the_model_only(account: Account) -> None:
 def test_the_command_in_its_head_deploys_it(account: Account, aws: str) -> None:
     (command,) = re.findall(r"#   (aws .*(?:\n#     .*)*)", TEMPLATE)
     command = command.replace("\n#", "").replace("\\", "").replace("URI", IMAGE)
-    here = Account(account.desk, {**account.environment, "PATH": aws})
+    here = Account(account.rehearsal, {**account.environment, "PATH": aws})
     for change in ("", " MemorySizeInMB=2048"):
         output(here.start("bash", "-c", command + change))
     assert variant(account)["CurrentServerlessConfig"]["MemorySizeInMB"] == 2048
