@@ -1,4 +1,7 @@
-"""HTTP: bytes in, bytes out. Knows nothing of tensors."""
+"""Serve a model over HTTP as SageMaker asks it to; nothing here knows of tensors.
+
+Read serve/app.py first.
+"""
 
 from __future__ import annotations
 

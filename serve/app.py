@@ -165,7 +165,7 @@ def _begin() -> None:
 def _finish(service: Service, response: Response) -> Response:
     """Add headers to an answer, and report it."""
     if (summary := g.get("summary")) is not None:
-        negotiation.carry(response, summary)
+        negotiation.add_headers(response, summary)
         service.telemetry.report(summary, response.status_code, response.content_length or 0)
     return response
 
@@ -192,7 +192,7 @@ class Application(Flask):
 def create_app(settings: Settings | None = None) -> Application:
     """Make the application; the model begins to load as `settings.model_load` says.
 
-    Settings default to the environment's. Raises ModelError if an eager load fails.
+    Settings default to the environment's. Raise ModelError if an eager load fails.
     """
     settings = settings or Settings.from_environment()
     service = Service.from_settings(settings)

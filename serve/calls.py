@@ -1,4 +1,4 @@
-"""Run calls of your own code one after the other, in one thread; requests wait for them."""
+"""Run calls of the owner's code one after the other, in one thread; requests wait for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from serve.code_arguments import Context
 from serve.errors import DeadlineExceeded, Overloaded
 from serve.request_summary import Stages
 
-# So often who waits looks whether the server is about to stop.
+# How often a waiting request looks whether the server is about to stop.
 LOOK_SECONDS = 0.5
 Work = Callable[[], Any]
 
@@ -38,14 +38,14 @@ class Call:
 
 
 class WholeLines(io.TextIOBase):
-    """Writes text on by whole lines, so that `print`, which writes twice, splits no other line."""
+    """Passes on whole lines, so that `print`, which writes a line in two, splits no other line."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._held = threading.local()
 
     def write(self, text: str) -> int:
-        """Keep the last line until it ends."""
+        """Pass on all lines that have ended, and keep the rest until it ends."""
         whole, end, rest = (getattr(self._held, "text", "") + text).rpartition("\n")
         self._held.text = rest
         if end:
@@ -54,11 +54,11 @@ class WholeLines(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Nothing to do: lines are not kept once they have ended."""
+        """Do nothing: lines are passed on as soon as they end."""
 
 
 class OneThread:
-    """Runs work in the order it comes in, in a thread that does not hold up the process's end."""
+    """Runs work in the order in which it comes, in a thread that does not keep a process alive."""
 
     def __init__(self, stop: StopTime) -> None:
         self._stop = stop
@@ -66,10 +66,10 @@ class OneThread:
         threading.Thread(target=self._serve, name="inference-code", daemon=True).start()
 
     def run(self, work: Work, deadline: float = math.inf) -> Any:
-        """Wait for the result of work, or for what it raises; its turn may never come.
+        """Wait for work to be done, and return its result or raise what it raises.
 
-        Raises DeadlineExceeded, or Overloaded when the server stops before; work that has begun
-        goes on then.
+        Raise DeadlineExceeded if it is not done in time, or Overloaded when the server stops
+        before. Work that has begun goes on then; other work is dropped.
         """
         future: Future[Any] = Future()
         self._queue.put((future, work))

@@ -1,4 +1,4 @@
-"""What the functions of an entry point are given: the context, and the model of ours."""
+"""Define what the functions of an entry point are given: the context, and a model of ours."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Classifier:
 
     Call it, or its `predict`, with a text or a record as on a JSON Line ({"features": ["text"]}),
     or with a list of such: it gives what the server would answer, a dict, or a list of them.
-    `scores=True` keeps those of all labels. Raises ValueError for what is no text or record.
+    `scores=True` keeps those of all labels. ValueError is raised for what is no text or record.
     """
 
     def __init__(self, handler: Handler) -> None:
@@ -54,7 +54,7 @@ class Classifier:
         self._handler = handler
 
     def begin(self, deadline: float) -> None:
-        """Begin with another request, to be answered by then, by time.monotonic()."""
+        """Begin with another request, whose deadline is this time by time.monotonic()."""
         self.usage = Usage()
         self._deadline = deadline
 

@@ -1,4 +1,4 @@
-"""Decode, predict and encode where your own code defines no function for it.
+"""Decode, predict and encode where the owner's code defines no function for it.
 
 As AWS's toolkits do it, with JSON Lines and text besides, and without NumPy's pickles:
 https://github.com/aws/sagemaker-huggingface-inference-toolkit/blob/main/src/sagemaker_huggingface_inference_toolkit/decoder_encoder.py
@@ -27,14 +27,14 @@ def media_type(content_type: str) -> str:
 
 
 def string_or_bytes(body: bytes, content_type: str) -> str | bytes:
-    """Turn a body into what an input_fn or transform_fn is given; raises BadRequest."""
+    """Turn a body into what an input_fn or transform_fn is given; raise BadRequest."""
     return _text(body) if media_type(content_type) in STRINGS else body
 
 
 def decode(body: str | bytes, content_type: str) -> Any:
     """Turn a body into data: the JSON value, a list of the lines' values, or {"inputs": ...}.
 
-    Raises UnsupportedMediaType or BadRequest.
+    Raise UnsupportedMediaType or BadRequest.
     """
     kind = media_type(content_type)
     if kind == wire.JSON:
@@ -69,7 +69,7 @@ def predict(data: Any, model: Any) -> Any:
 def encode(prediction: Any, accept: str) -> bytes:
     """Write a prediction as the first type of Accept; arrays and tensors become lists.
 
-    Raises NotAcceptable; TypeError or ValueError when the prediction cannot be written.
+    Raise NotAcceptable; raise TypeError or ValueError when the prediction cannot be written.
     """
     kind = media_type(accept)
     if kind == wire.JSON:
@@ -125,7 +125,7 @@ def _dumps(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """An array, a tensor, or a number of NumPy's as what JSON has."""
+    """Turn an array, a tensor or a number of NumPy's into what JSON has."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} cannot be written as JSON; define output_fn")

@@ -60,9 +60,9 @@ class Hook:
 
 
 def load(settings: Settings) -> Mapping[str, Hook]:
-    """Run the entry point's module and give its functions by name.
+    """Run the entry point's module and return its functions by name.
 
-    Raises EntryPointError: the file is missing, its requirements are not installed, it raises
+    Raise EntryPointError if the file is missing, its requirements are not installed, it raises
     something, or what it defines cannot be called.
     """
     program = settings.program
@@ -87,7 +87,7 @@ def load(settings: Settings) -> Mapping[str, Hook]:
 
 
 def guarded(what: str, run: Callable[[], Any]) -> Any:
-    """Run code of the entry point while loading; raises EntryPointError with the place and type.
+    """Run code of the entry point while loading; raise EntryPointError with the place and type.
 
     The whole traceback goes to the log.
     """
@@ -101,7 +101,7 @@ def guarded(what: str, run: Callable[[], Any]) -> Any:
 
 
 def _directory(settings: Settings) -> Path:
-    """The code directory. The SDK sets s3:// where it has not put the code into model.tar.gz.
+    """Return the code directory. The SDK sets s3:// where the code is not in model.tar.gz.
 
     https://github.com/aws/sagemaker-python-sdk/blob/master/src/sagemaker/model.py
     """
@@ -137,7 +137,7 @@ def _requirements(path: Path) -> list[str]:
 
 
 def _is_installed(line: str) -> bool:
-    """Whether a line of requirements.txt is met; options of pip and addresses never are."""
+    """Return whether a line of requirements.txt is met; options of pip and addresses never are."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -174,7 +174,7 @@ def _hooks(module: ModuleType) -> Mapping[str, Hook]:
 
 
 def _hook(title: str, name: str, function: Any) -> Hook:
-    """The function with what it takes; raises EntryPointError if it takes something else."""
+    """Return a function and what it takes; raise EntryPointError if it takes something else."""
     wanted = ARGUMENTS[name]
     try:
         parameters = inspect.signature(function).parameters.values()

@@ -19,7 +19,7 @@ def answer(error: Exception) -> Response:
     """Make the answer to a request that has raised this."""
     summary = g.get("summary")  # a ping has none
     request_id = "ping" if summary is None else summary.request_id
-    told = _from_werkzeug(error) or errors.told(error, request_id)
+    told = _from_werkzeug(error) or errors.from_exception(error, request_id)
     if isinstance(told, errors.InternalError) and told is not error:
         # Only where it went wrong: a message may quote the text of a record.
         log.error("internal error %s: %s", request_id, _stack(error))

@@ -1,6 +1,6 @@
 """Name every error that a client can be told, with its status, and translate exceptions to them.
 
-STATUS has the status of each, TOLD the error that an exception of model_handler/errors.py becomes.
+STATUS has the status of each, EXCEPTIONS what an exception of model_handler/errors.py becomes.
 
 ServeError
 |- BadRequest               records that cannot be read; every bad line is listed
@@ -13,7 +13,7 @@ ServeError
 |- TargetTooLong            the path is longer than any
 |- UnsupportedMediaType     Content-Type or Content-Encoding is none that can be read
 |- HeadersTooLarge          more or longer headers than are read
-|- InternalError            ours; the log holds the cause under the same id
+|- InternalError            a fault of ours; the log holds the cause under the same id
 |- ModelUnavailable         the model could not be loaded
 |- Overloaded               too much waits; try again after Retry-After seconds
 |- DeadlineExceeded         the records could not be scored before the deadline
@@ -55,7 +55,7 @@ class BadLine:
 
 
 class ServeError(Exception):
-    """An error a client is told about: a message, the lines it is about, headers to go with it."""
+    """An error that a client is told of: a message, the lines it is about, and headers for it."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class HeadersTooLarge(ServeError):
 
 
 class InternalError(ServeError):
-    """Ours; the log holds the cause under the same id."""
+    """A fault of ours; the log holds the cause under the same id."""
 
 
 class ModelUnavailable(ServeError):
@@ -150,7 +150,7 @@ _OURS = (InternalError, "internal error {request_id}; the log says more under th
 
 # What a client is told of an exception, and in which words. Where a class is not here, a class that
 # it is derived from counts; in the end Exception, for what nobody has foreseen.
-TOLD: dict[type, tuple[type[ServeError], str]] = {
+EXCEPTIONS: dict[type, tuple[type[ServeError], str]] = {
     ModelError: _NOT_LOADED,
     ArtifactError: _NOT_LOADED,
     EngineError: _NOT_LOADED,
@@ -167,11 +167,11 @@ TOLD: dict[type, tuple[type[ServeError], str]] = {
 }
 
 
-def told(error: Exception, request_id: str) -> ServeError:
-    """Return what the client of this request is told of any exception."""
+def from_exception(error: Exception, request_id: str) -> ServeError:
+    """Return the error that the client of this request is told of for any exception."""
     if isinstance(error, ServeError):
         return error
-    kind, words = next(TOLD[each] for each in type(error).__mro__ if each in TOLD)
+    kind, words = next(EXCEPTIONS[each] for each in type(error).__mro__ if each in EXCEPTIONS)
     message = words.format(error=error, request_id=request_id)
     return Overloaded(message, error.seconds) if isinstance(error, BusyError) else kind(message)
 
@@ -179,9 +179,9 @@ def told(error: Exception, request_id: str) -> ServeError:
 # What InvokeEndpoint passes on of an error, as OriginalMessage:
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 MOST_CHARACTERS = 2048
-# Of these, the message; whoever puts words of a client into it clips them.
+# How many of these the message may have; words of a client in it are clipped before.
 MESSAGE_CHARACTERS = 1000
-# As many of JSON's may stand for one of a text: an emoji is written \ud83d\ude00.
+# JSON may need this many characters for one of a text: an emoji is written \ud83d\ude00.
 ESCAPE_CHARACTERS = 12
 QUOTE_CHARACTERS = 100
 

@@ -1,9 +1,9 @@
 """Read and answer requests as Hugging Face's containers do: RESPONSE_FORMAT=huggingface.
 
-{"inputs": "text"} is answered by [{"label": ..., "score": ...}], as transformers' pipeline answers:
+{"inputs": "text"} is answered by [{"label": ..., "score": ...}], as by transformers' pipeline
 https://github.com/huggingface/transformers/blob/main/src/transformers/pipelines/text_classification.py
-behind https://github.com/aws/sagemaker-huggingface-inference-toolkit. What differs is told in
-docs/your-model.md.
+behind https://github.com/aws/sagemaker-huggingface-inference-toolkit. docs/your-model.md has the
+differences.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TOO_LONG = (
 
 
 class Shape(Enum):
-    """What "inputs" was, on which depends what its answer is."""
+    """What "inputs" was: the shape of the answer depends on it."""
 
     TEXT = "a text"
     PAIR = "an object"
@@ -37,10 +37,10 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One object of a body: how many records it holds, and how it wants them answered.
+    """One object of a body: how many records it holds, and how they are to be answered.
 
-    `top_k`: labels for each text, None for all; 0 where it was not given, which gives the best one,
-    outside any list.
+    `top_k`: how many labels for each text, None for all; 0 where it was not given, which gives the
+    best one, outside any list.
     """
 
     size: int = 1
@@ -58,12 +58,12 @@ class Body(wire.Body):
 
 
 def usual(media_type: str) -> str:
-    """Choose the type of an answer where the client has no wish."""
+    """Return the type of an answer where the client has not asked for one."""
     return wire.JSON if media_type == wire.JSON else wire.JSON_LINES
 
 
 def read(body: bytes, media_type: str) -> Body:
-    """Read a body of JSON or JSON Lines; raises as wire.read does."""
+    """Read a body of JSON or JSON Lines; raise what wire.read raises."""
     asked, single = wire.decode(body, media_type, _asked)
     records: list[Record | BadLine] = []
     questions: list[Question] = []
@@ -77,7 +77,7 @@ def read(body: bytes, media_type: str) -> Body:
 
 
 def needs_model(body: Body) -> bool:
-    """Whether only the model tells which of the records can be read: pairs, or none may be cut."""
+    """Return whether the model decides what can be read: there are pairs, or no text may be cut."""
     return wire.needs_model(body) or not all(each.truncation for each in body.questions)
 
 
@@ -122,7 +122,7 @@ def answer(body: Body, scored: Scored, media_type: str) -> bytes:
 
 
 def _one(found: Any, question: Question) -> Any:
-    """The answer to a question that is not a list: the pipeline puts that to a text into one."""
+    """Return the answer to a question that is no list; the pipeline puts one to a text into one."""
     best = isinstance(found, dict) and "error" not in found
     return [found] if best and question.shape is Shape.TEXT else found
 
@@ -140,7 +140,7 @@ def _score(label: dict[str, Any]) -> float:
 
 
 def _asked(number: int, value: Any) -> tuple[Question, list[Record | BadLine]] | BadLine:
-    """One object as a question and its records, or the reason why it is none."""
+    """Make a question and its records of one object, or give the reason why it is none."""
     try:
         if not isinstance(value, dict):
             raise BadRecordError(f"{EXPECTED}, not {kind(value)}")
@@ -173,7 +173,7 @@ def _text(value: Any, name: str) -> Text:
 
 
 def _question(parameters: Any) -> Question:
-    """How a question wants to be answered; raises BadRecordError that names what is wrong."""
+    """Read how a question is to be answered; raise BadRecordError that names what is wrong."""
     if parameters is None:
         return Question()
     if not isinstance(parameters, dict):

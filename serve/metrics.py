@@ -44,7 +44,7 @@ def embed(values: Values, endpoint: str) -> dict[str, Any]:
 
 
 def start(handler: Handler | UserCode, started: float) -> Values:
-    """Return what a process tells once, after its first prediction."""
+    """Return the metrics of a start, which are written once, after the first prediction."""
     return Values(
         {
             "ModelLoadTime": (1000 * (handler.status.load_seconds or 0.0), "Milliseconds"),
@@ -54,7 +54,7 @@ def start(handler: Handler | UserCode, started: float) -> Values:
 
 
 def request(records: int, usage: Usage) -> Values:
-    """Return what each scored request tells."""
+    """Return the metrics of a request whose records were scored."""
     return Values(
         {
             **call(usage).metrics,
@@ -67,7 +67,7 @@ def request(records: int, usage: Usage) -> Values:
 
 
 def call(usage: Usage) -> Values:
-    """Return what a request tells that the owner's code has answered: it alone knows of records."""
+    """Return the metrics of a request to the owner's code, which alone knows of records."""
     return Values(
         {
             "QueueTime": (1000 * usage.queue, "Milliseconds"),
@@ -80,7 +80,8 @@ def call(usage: Usage) -> Values:
 class PredictionCounts:
     """What was predicted for some records: how often each label, and sums to make means of.
 
-    A model that gives one label has a confidence, one that gives values has their sums.
+    `confidence` is the sum of a model that gives one label, `values` are sums of one that gives
+    values.
     """
 
     records: int = 0
@@ -134,20 +135,20 @@ def count(predictions: Sequence[Output]) -> PredictionCounts:
 
 
 class Window:
-    """Counts predictions for a minute, then tells their metrics.
+    """Counts predictions for a minute, and then writes their metrics.
 
-    The first request is told at once: on serverless a process may never see a second one, nor the
-    end of its minute.
+    Those of the first request are written at once: on serverless a process may never see a second
+    one, nor the end of its minute.
     """
 
-    def __init__(self, seconds: float, tell: Callable[[Values], None]) -> None:
+    def __init__(self, seconds: float, write: Callable[[Values], None]) -> None:
         self._seconds = seconds
-        self._tell = tell
+        self._write = write
         self._lock = threading.Lock()
-        self._telling = threading.Lock()  # so that who closes last leaves nothing half told
+        self._writing = threading.Lock()  # so that whoever closes last leaves nothing half written
         self._counts = PredictionCounts()
         self._first = True
-        self._running = False  # a timer, which will tell what is counted
+        self._running = False  # a timer, which will write what is counted
 
     def add(self, found: PredictionCounts, known: Sequence[str]) -> None:
         """Add predictions; of a model with these labels, if it gives any."""
@@ -164,17 +165,17 @@ class Window:
             self.close()
 
     def _end(self) -> None:
-        with self._lock:  # before telling, or what comes meanwhile would have no timer
+        with self._lock:  # before writing, or what comes meanwhile would have no timer
             self._running = False
         self.close()
 
     def close(self) -> None:
-        """Tell what was counted, if anything was, and begin anew."""
-        with self._telling:
-            self._tell_all()
+        """Pass on what was counted, if anything was, and begin anew."""
+        with self._writing:
+            self._write_all()
 
-    def _tell_all(self) -> None:
+    def _write_all(self) -> None:
         with self._lock:
             found, self._counts = self._counts, PredictionCounts()
         for values in found.metrics() if found.records else ():
-            self._tell(values)
+            self._write(values)

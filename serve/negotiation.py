@@ -1,4 +1,4 @@
-"""Read from the headers of a request how to read its body and how to answer.
+"""Read from the headers of a request how its body is to be read and answered.
 
 The platform passes on these of a client's headers, and no others:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
@@ -44,7 +44,7 @@ class Ask:
 def read(request: Request, form: ModuleType = wire) -> Ask:
     """Read what a request asks for; `form` is the module that reads its body and answers it.
 
-    Raises BadRequest, NotAcceptable or UnsupportedMediaType with what can be asked for.
+    Raise BadRequest, NotAcceptable or UnsupportedMediaType with what can be asked for.
     """
     charset = request.mimetype_params.get("charset", "utf-8")
     if charset.strip().lower() not in _CHARSETS:
@@ -67,7 +67,7 @@ def read(request: Request, form: ModuleType = wire) -> Ask:
 
 
 def _threshold(wishes: Iterable[str]) -> float | None:
-    """The number of `threshold=0.3`; None where there is no such wish."""
+    """Read the number of `threshold=0.3`; None where it was not sent."""
     given = next((wish for wish in wishes if wish.startswith("threshold=")), None)
     if given is None:
         return None
@@ -78,7 +78,7 @@ def _threshold(wishes: Iterable[str]) -> float | None:
 
 
 def _answer_type(request: Request, form: ModuleType) -> str:
-    """What Accept likes best; where it has no wish, what is usual for the type of the body."""
+    """Return the type that Accept prefers, or else what is usual for the type of the body."""
     usual: str = form.usual(request.mimetype)
     # Without parameters: `application/json; charset=utf-8` means what we offer.
     kinds = [(kind.partition(";")[0].strip(), best) for kind, best in request.accept_mimetypes]
@@ -96,12 +96,12 @@ def _answer_type(request: Request, form: ModuleType) -> str:
 
 
 def attributes(request: Request) -> str:
-    """Custom attributes as they were sent; "" if they are not what the platform would pass on."""
+    """Return the custom attributes that were sent; "" if the platform would not pass them on."""
     return _plain(request.headers.get(ATTRIBUTES, ""), ATTRIBUTES_CHARACTERS)
 
 
 def inference_id(request: Request) -> str:
-    """The inference id as it was sent; "" if it is not one that the platform would pass on."""
+    """Return the inference id that was sent; "" if the platform would not pass it on."""
     return _plain(request.headers.get(INFERENCE_ID, ""), INFERENCE_ID_CHARACTERS)
 
 
@@ -109,8 +109,8 @@ def _plain(value: str, most: int) -> str:
     return value if len(value) <= most and value.isascii() and value.isprintable() else ""
 
 
-def carry(response: Response, summary: RequestSummary) -> None:
-    """Put into a reply what its request had, and how the model did."""
+def add_headers(response: Response, summary: RequestSummary) -> None:
+    """Put the ids of a request into the headers of its answer, and what the model did."""
     usage = summary.usage
     ours = f"cold={int(usage.cold)},model-ms={summary.model_ms}"
     for name, count in (("truncated", usage.truncated), ("unknown", usage.unknown)):

@@ -1,4 +1,4 @@
-"""Take the text, or the pair of texts, out of a decoded JSON value, or say why there is none."""
+"""Extract the text or pair of texts from a decoded JSON value, or say why there is none."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Outcome = Output | BadLine
 class Record:
     """A text or pair of texts to score, and the number of its line in the body, counted from 1.
 
-    `wrong`: the reason why it is no record, unless the model reads pairs where this one stood.
+    `wrong`: the reason why it is no record unless the model reads pairs where this one stood.
     """
 
     number: int
@@ -94,7 +94,7 @@ def _only(key: str, found: list[Any]) -> Any:
 
 
 def pair(value: dict[str, Any], name: str) -> Text:
-    """Take {"text": ..., "text_pair": ...}, or "text" alone; raises BadRecordError."""
+    """Extract the texts of {"text": ..., "text_pair": ...} or "text"; raise BadRecordError."""
     expected = 'expected {"text": ..., "text_pair": ...}'
     other = next((key for key in value if key not in ("text", "text_pair")), None)
     if other is not None or "text" not in value:
@@ -107,7 +107,7 @@ def pair(value: dict[str, Any], name: str) -> Text:
 
 
 def text(value: Any, name: str, expected: str) -> str:
-    """Take a value that is a text; raises BadRecordError that names where it stood."""
+    """Return a value that is a text; raise BadRecordError that names where it stood."""
     if not isinstance(value, str):
         raise BadRecordError(f"{name} holds {kind(value)}, not a text; {expected}")
     try:

@@ -106,7 +106,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read settings from a mapping, os.environ by default; raises SettingsError."""
+        """Read settings from a mapping, os.environ by default; raise SettingsError."""
         read = _Reader(os.environ if environment is None else environment)
         model_dir = read.text("MODEL_DIR")
         batch = read.text("SAGEMAKER_BATCH").lower() == "true"

@@ -29,7 +29,7 @@ WINDOW_SECONDS = 60.0
 
 
 class Telemetry:
-    """Writes the lines; nothing at all when the log level is above info."""
+    """Writes the lines; none at all when the log level is above info."""
 
     def __init__(
         self,

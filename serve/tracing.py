@@ -16,13 +16,13 @@ from serve.request_summary import RequestSummary
 log = logging.getLogger(__name__)
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-# A collector that does not answer holds up the end of a server for so long, and not for the ten
+# A collector that does not answer holds up the end of a server for this long, and not for the ten
 # seconds that the exporter would try.
-LEAVE_SECONDS = 2.0
+CLOSE_SECONDS = 2.0
 
 
 def provider() -> Any:
-    """Make what makes spans; None when no endpoint is set or the packages are missing."""
+    """Return OpenTelemetry's provider; None when no endpoint is set or a package is missing."""
     if not any(os.environ.get(name) for name in ENDPOINTS):
         return None
     try:
@@ -41,7 +41,7 @@ def close(provider: Any) -> None:
     """Send the spans that wait; they leave in batches, seconds after the requests."""
     last = threading.Thread(target=provider.shutdown, name="last-spans", daemon=True)
     last.start()
-    last.join(LEAVE_SECONDS)
+    last.join(CLOSE_SECONDS)
 
 
 def record(provider: Any, summary: RequestSummary, status: int, seconds: float) -> None:

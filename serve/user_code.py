@@ -1,4 +1,4 @@
-"""Answer requests with your own code: the functions of the entry point, ours where one is missing.
+"""Answer requests with the owner's code: functions of the entry point, ours where one is missing.
 
 All of it runs in one thread, as in the single-threaded processes of AWS's toolkits: the import,
 model_fn and one call at a time. A call cannot be interrupted: one that goes on after its deadline
@@ -40,10 +40,13 @@ class Loaded:
 
 
 class UserCode:
-    """Serves the entry point of SAGEMAKER_PROGRAM; to the application a handler like ours."""
+    """Serves the entry point of SAGEMAKER_PROGRAM; is loaded and stopped as a Handler is."""
 
     def __init__(self, settings: Settings, threads: int, handler: Handler) -> None:
-        """`handler` has the model for code without a model_fn; `threads` is for libraries."""
+        """Serve code; `handler` has the model for one without a model_fn.
+
+        `threads` is what numeric libraries are limited to.
+        """
         self._settings = settings
         self._handler = handler
         self._thread = OneThread(handler.stop)
@@ -58,19 +61,19 @@ class UserCode:
         return self._loader.status
 
     def load(self) -> Loaded:
-        """Load the code or join the load under way; raises ModelError once loading failed."""
+        """Load the code or join the load under way; raise ModelError once loading failed."""
         return self._loader.load()
 
     def finish_by(self, end: float) -> None:
-        """Give up what is not answered by then, by the clock: the server is about to stop."""
+        """Give up what is not answered by `end`, by the clock: the server is about to stop."""
         self._handler.finish_by(end)
 
     def answer(
         self, headers: Mapping[str, str], summary: RequestSummary, body: bytes
     ) -> tuple[bytes, str]:
-        """Answer a request: the body of the answer and its type.
+        """Return the body of the answer to a request, and its type.
 
-        Raises a ServeError, ModelError or DeadlineError. A ValueError of the code is BadRequest, or
+        Raise a ServeError, ModelError or DeadlineError. A ValueError of the code is BadRequest, or
         as all else an InternalError, whose traceback goes to the log.
         """
         kept = {name.lower(): value for name, value in headers.items()}
@@ -113,7 +116,7 @@ class UserCode:
         return errors.InternalError(f"internal error {identity}; the log says more under this id")
 
     def _open(self) -> Loaded:
-        """Import the code and make the model; raises ModelError."""
+        """Import the code and make the model; raise ModelError."""
         began = time.monotonic()
         lazy_imports.uninstall()
         sys.stdout = WholeLines(sys.stdout)
@@ -147,7 +150,7 @@ class UserCode:
 
 
 def _transform(loaded: Loaded, call: Call, body: str | bytes) -> Any:
-    """transform_fn, or input_fn, predict_fn and output_fn, or ours in their places."""
+    """Call transform_fn, or input_fn, predict_fn and output_fn, or ours in their places."""
     hooks, context = loaded.hooks, call.context
     if "transform_fn" in hooks:
         with call.stages.measure("infer"):
@@ -171,7 +174,7 @@ def _transform(loaded: Loaded, call: Call, body: str | bytes) -> Any:
 
 
 def _encoded(prediction: Any, accept: str) -> bytes:
-    """The prediction as Accept asks; one that cannot be written is no fault of the client's."""
+    """Write a prediction as Accept asks; one that cannot be written is no fault of the client's."""
     try:
         return default_functions.encode(prediction, accept)
     except ValueError as error:
@@ -179,7 +182,7 @@ def _encoded(prediction: Any, accept: str) -> bytes:
 
 
 def _answer(result: Any, call: Call) -> tuple[bytes, str]:
-    """The body and type of an answer, of what output_fn or transform_fn has returned."""
+    """Make the body and type of an answer of what output_fn or transform_fn has returned."""
     kind = call.context.response_content_type or call.accept.partition(",")[0].strip()
     if isinstance(result, tuple) and len(result) == 2:
         result, kind = result

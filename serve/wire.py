@@ -44,14 +44,14 @@ class Body:
 
 
 def usual(media_type: str) -> str:
-    """Choose the type of an answer where the client has no wish."""
+    """Return the type of an answer where the client has not asked for one."""
     return CSV if media_type == CSV else JSON_LINES
 
 
 def read(body: bytes, media_type: str) -> Body:
     """Read a body of the given media type, "" when none was sent.
 
-    Raises UnsupportedMediaType, TooManyRecords, or BadRequest when there is no record at all.
+    Raise UnsupportedMediaType, TooManyRecords, or BadRequest when there is no record at all.
     """
     if media_type == CSV:
         found = Body(csv_lines.read(_lines(_bare(body))))
@@ -65,9 +65,9 @@ def read(body: bytes, media_type: str) -> Body:
 def decode(
     body: bytes, media_type: str, parse: Callable[[int, Any], T | BadLine]
 ) -> tuple[list[T | BadLine], bool]:
-    """Decode JSON Lines or JSON, and parse each value and its number; True for a single object.
+    """Decode JSON Lines or JSON, and parse each value; True for a single object.
 
-    Raises as `read` does.
+    `parse` is given the number of a value and the value. Raise what `read` raises.
     """
     body = _bare(body)
     if media_type in ("", *LINE_TYPES):
@@ -78,7 +78,7 @@ def decode(
 
 
 def unreadable(media_type: str, readable: Sequence[str] = READABLE) -> UnsupportedMediaType:
-    """Say which types can be read, since this one cannot."""
+    """Return the error that says which types can be read, since this one cannot."""
     return UnsupportedMediaType(
         f"Content-Type {clip(media_type)} cannot be read; send "
         f"{', '.join(readable[:-1])} or {readable[-1]}"
@@ -86,12 +86,12 @@ def unreadable(media_type: str, readable: Sequence[str] = READABLE) -> Unsupport
 
 
 def needs_model(body: Body) -> bool:
-    """Whether only the model tells which of the records can be read: there are pairs."""
+    """Return whether the model decides which of the records can be read: there are pairs."""
     return any(isinstance(each, Record) and isinstance(each.text, tuple) for each in body.records)
 
 
 def for_model(body: Body, handler: Handler, deadline: float) -> Body:
-    """Replace what this model cannot read by the reason; loads the model."""
+    """Replace what this model cannot read by the reason; load the model for that."""
     return replace(body, records=only_readable(body.records, handler.load(deadline).pairs))
 
 
@@ -131,7 +131,7 @@ def _bare(body: bytes) -> bytes:
 
 
 def _read_lines(body: bytes, parse: Callable[[int, Any], T | BadLine]) -> list[T | BadLine]:
-    """JSON Lines: split on b"\\n" alone, since U+2028 and its kin may stand inside a string."""
+    """Read JSON Lines, split at b"\\n" alone, since U+2028 and the like may stand in a string."""
     numbered = _lines(body)
     # read() goes on behind a bad line, where iterating over the reader would stop.
     reader = jsonlines.Reader((line for _, line in numbered), loads=_loads)
@@ -145,7 +145,7 @@ def _read_lines(body: bytes, parse: Callable[[int, Any], T | BadLine]) -> list[T
 
 
 def _lines(body: bytes) -> list[tuple[int, bytes]]:
-    """The lines of a body that are not blank, with their numbers, counted from 1."""
+    """Return the lines of a body that are not blank, with their numbers, counted from 1."""
     # BytesIO ends lines at b"\n" alone, and shares the bytes of the body.
     lines = (line.removesuffix(b"\n") for line in io.BytesIO(body))
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
@@ -153,7 +153,7 @@ def _lines(body: bytes) -> list[tuple[int, bytes]]:
 
 
 def not_too_many(found: list[Any]) -> list[Any]:
-    """Give a list of what are records, unless a body may not hold so many; else TooManyRecords."""
+    """Return what are records as they are; raise TooManyRecords if a body may not hold so many."""
     if len(found) > MOST_RECORDS:
         raise TooManyRecords(f"a body may hold {MOST_RECORDS:,} records; send the rest in another")
     return found
@@ -162,7 +162,7 @@ def not_too_many(found: list[Any]) -> list[Any]:
 def _read_json(
     body: bytes, parse: Callable[[int, Any], T | BadLine]
 ) -> tuple[list[T | BadLine], bool]:
-    """One JSON object, or a list of them; a record's number is its place in the list."""
+    """Read one JSON object or a list of them; a record's number is its place in the list."""
     try:
         value = _loads(body.decode())
     except ValueError as error:
@@ -198,7 +198,7 @@ def _loads(text: str | bytes) -> Any:
 
 
 def _reason(error: BaseException | None) -> str:
-    """Why bytes could not be decoded, with the place but without the text itself."""
+    """Return why bytes could not be decoded, with the place but without the text itself."""
     if isinstance(error, UnicodeDecodeError):
         return f"not valid UTF-8: {error.reason} at byte {error.start}"
     if isinstance(error, json.JSONDecodeError):

@@ -34,7 +34,7 @@ def exceptions_of_the_model() -> dict[str, type[Exception]]:
 
 
 def test_every_exception_of_the_model_has_an_error() -> None:
-    assert set(errors.TOLD) == {*exceptions_of_the_model().values(), Exception}
+    assert set(errors.EXCEPTIONS) == {*exceptions_of_the_model().values(), Exception}
 
 
 def test_the_drawing_has_the_error_of_every_exception_of_the_model() -> None:
@@ -43,7 +43,7 @@ def test_the_drawing_has_the_error_of_every_exception_of_the_model() -> None:
     for line in drawing.strip().splitlines():
         *kinds, error = line.replace(",", "").split()
         drawn |= dict.fromkeys(kinds, error)
-    table = {name: errors.TOLD[kind][0] for name, kind in exceptions_of_the_model().items()}
+    table = {name: errors.EXCEPTIONS[kind][0] for name, kind in exceptions_of_the_model().items()}
     assert drawn == {name: kind.__name__ for name, kind in table.items()}
 
 
@@ -63,7 +63,7 @@ def test_the_drawing_has_the_error_of_every_exception_of_the_model() -> None:
     ids=lambda each: type(each).__name__ if isinstance(each, Exception) else "",
 )
 def test_a_client_is_told_of_any_exception(error: Exception, status: int, says: str) -> None:
-    told = errors.told(error, "1f")
+    told = errors.from_exception(error, "1f")
     body, found = errors.render(told)
     assert found == status
     assert says in json.loads(body)["error"]

@@ -114,7 +114,7 @@ def reply(attributes: str, inference_id: str = "") -> Response:
     summary = RequestSummary("/", negotiation.inference_id(asked), negotiation.attributes(asked))
     summary.usage = Usage(infer=0.0123, tokenise=0.001, cold=True)
     response = Response()
-    negotiation.carry(response, summary)
+    negotiation.add_headers(response, summary)
     return response
 
 
@@ -135,9 +135,9 @@ def test_a_reply_counts_texts_that_were_cut_and_texts_without_a_known_word() -> 
     summary = RequestSummary("/", "", "x" * 990)
     summary.usage = Usage(truncated=2, unknown=500_000)
     response = Response()
-    negotiation.carry(response, summary)
+    negotiation.add_headers(response, summary)
     ours = "cold=0,model-ms=0.0,truncated=2,unknown=500000"
     assert response.headers[negotiation.ATTRIBUTES] == ours
     summary.attributes = "x" * 900
-    negotiation.carry(response, summary)
+    negotiation.add_headers(response, summary)
     assert response.headers[negotiation.ATTRIBUTES] == f"{'x' * 900},{ours}"
