@@ -41,7 +41,7 @@ class Service:
     settings: Settings
     limits: Limits  # what this process may use
     model: Handler  # scores texts
-    code: UserCode | None  # the owner's own code, which then answers instead of the model
+    code: UserCode | None  # the owner's, which then answers instead of the model
     body_format: ModuleType  # reads bodies and writes answers: serve/wire.py, or huggingface.py
     admission: Admission  # what has arrived, and what there is room for
     telemetry: Telemetry
@@ -64,10 +64,16 @@ class Service:
         body_format: ModuleType = wire
         if settings.response_format == "huggingface":
             from serve import huggingface as body_format
-        admission = Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE)
-        telemetry = Telemetry(settings, code or model)
-        lock = threading.Lock()
-        return cls(settings, found, model, code, body_format, admission, telemetry, lock)
+        return cls(
+            settings=settings,
+            limits=found,
+            model=model,
+            code=code,
+            body_format=body_format,
+            admission=Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE),
+            telemetry=Telemetry(settings, code or model),
+            json_turn=threading.Lock(),
+        )
 
     @property
     def handler(self) -> Handler | UserCode:

@@ -1,4 +1,4 @@
-"""What only the image shows."""
+"""Test what only the image shows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_docker_stop_ends_it_in_order(slim: str) -> None:
 
 
 def test_a_plain_checkpoint_is_served_by_the_full_image(full: str, checkpoint: Path) -> None:
-    with targets.image(full, {}, checkpoint, "--memory", "2g") as (server, _):
+    with targets.image(full, {}, checkpoint, memory_mb=2048) as (server, _):
         server.wait()
         answer = server.request("POST", "/invocations", BLOG)
         assert len(lines(answer.body)) == 3
