@@ -34,7 +34,7 @@ def exceptions_of_the_model() -> dict[str, type[Exception]]:
 
 
 def test_every_exception_of_the_model_has_an_error() -> None:
-    assert set(errors.EXCEPTIONS) == {*exceptions_of_the_model().values(), Exception}
+    assert set(errors.EXCEPTIONS) == {*exceptions_of_the_model().values(), BaseException}
 
 
 def test_the_drawing_has_the_error_of_every_exception_of_the_model() -> None:
