@@ -43,10 +43,10 @@ class Admission:
         self._lock = threading.Lock()
 
     def admit(self, request: Request) -> Entry:
-        """Return the entry of a request whose body has arrived.
+        """Return the entry of a request once its body has arrived.
 
-        Raise PayloadTooLarge before a body is read that is announced as such, and what `receive`
-        raises.
+        Raise PayloadTooLarge at once for a body whose announced length is over the limit, and what
+        `receive` raises.
         """
         if (request.content_length or 0) > self.payload:
             raise too_large()
@@ -72,14 +72,14 @@ class Admission:
 
 
 class Entry:
-    """What one request takes up: bytes of its body, a place while it is scored, its answer.
+    """What one request takes up: bytes of its body, a place while it is scored, then its answer.
 
-    `with` gives all of it back after an error; else that is done once the answer has been sent.
+    `with` gives all of it back after an error; otherwise `leave` does, once the answer is sent.
     """
 
     def __init__(self, admission: Admission) -> None:
         self.began = time.monotonic()  # when the first byte of the request came
-        self.body: bytes | None = None  # from a server that has received it
+        self.body: bytes | None = None  # if the worker has received it
         self._moved: float | None = None  # when a piece of the answer was last taken
         self._size = 0
         self._places = 0

@@ -22,6 +22,7 @@ from model_handler import Handler, Limits, Options, Pairs, State, resources
 from platform_facts import BATCH_LARGEST_PAYLOAD_MB, MEGABYTE, PING_SECONDS
 from serve import error_answers, errors, negotiation, wire
 from serve.admission import Admission, Entry
+from serve.negotiation import RequestOptions
 from serve.records import Record
 from serve.request_summary import RequestSummary
 from serve.settings import Settings
@@ -41,7 +42,7 @@ class Service:
     settings: Settings
     limits: Limits  # what this process may use
     model: Handler  # scores texts
-    code: UserCode | None  # the owner's own code, which then answers instead of the model
+    code: UserCode | None  # the owner's, which then answers instead of the model
     body_format: ModuleType  # reads bodies and writes answers: serve/wire.py, or huggingface.py
     admission: Admission  # what has arrived, and what there is room for
     telemetry: Telemetry
@@ -52,22 +53,28 @@ class Service:
     @classmethod
     def from_settings(cls, settings: Settings) -> Service:
         """Make all parts; nothing is loaded yet. What few servers need is imported only here."""
-        found = resources.read(settings.cpu_threads, settings.memory_mb)
+        limits = resources.read(settings.cpu_threads, settings.memory_mb)
         pairs = Pairs.FEATURES if settings.text_pairs else Pairs.TEXT_PAIR
         options = Options(settings.max_length, pairs, runs_code=bool(settings.program))
-        model = Handler(settings.model_dir, found, options)
+        model = Handler(settings.model_dir, limits, options)
         code: UserCode | None = None
         if settings.program:
             from serve.user_code import UserCode
 
-            code = UserCode(settings, found.threads, model)
+            code = UserCode(settings, limits.threads, model)
         body_format: ModuleType = wire
         if settings.response_format == "huggingface":
             from serve import huggingface as body_format
-        admission = Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE)
-        telemetry = Telemetry(settings, code or model)
-        lock = threading.Lock()
-        return cls(settings, found, model, code, body_format, admission, telemetry, lock)
+        return cls(
+            settings=settings,
+            limits=limits,
+            model=model,
+            code=code,
+            body_format=body_format,
+            admission=Admission(settings.max_in_flight, settings.max_payload_mb * MEGABYTE),
+            telemetry=Telemetry(settings, code or model),
+            json_turn=threading.Lock(),
+        )
 
     @property
     def handler(self) -> Handler | UserCode:
@@ -103,8 +110,8 @@ def invocations(service: Service) -> Response:
     if service.code is not None:
         answer = partial(service.code.answer, dict(request.headers), summary)
     else:  # what its headers alone forbid is refused before the body is received
-        ask = negotiation.read(request, service.body_format)
-        answer = partial(predict, service, ask, summary)
+        options = negotiation.read(request, service.body_format)
+        answer = partial(predict, service, options, summary)
     with service.admission.admit(request) as entry:
         body = entry.read(request)
         summary.received(len(body), entry.began)
@@ -113,26 +120,26 @@ def invocations(service: Service) -> Response:
 
 
 def predict(
-    service: Service, ask: negotiation.Ask, summary: RequestSummary, body: bytes
+    service: Service, options: RequestOptions, summary: RequestSummary, body: bytes
 ) -> tuple[bytes, str]:
     """Read records, score them, and write what became of each; return the answer and its type."""
     settings, body_format = service.settings, service.body_format
     deadline = summary.began + settings.deadline_seconds
     with summary.stages.measure("parse"), _turn(service.json_turn, deadline):
-        found = body_format.read(body, ask.media_type)
-    if body_format.needs_model(found):
+        parsed = body_format.read(body, options.media_type)
+    if body_format.needs_model(parsed):
         with summary.stages.measure("queue"):
-            found = body_format.for_model(found, service.model, deadline)
-    bad = [each for each in found.records if isinstance(each, errors.BadLine)]
-    summary.records, summary.bad_records = len(found.records), len(bad)
-    if bad and not ask.report and settings.on_bad_record != "report":
-        raise errors.bad_lines(bad, len(found.records))
-    texts = [each.text for each in found.records if isinstance(each, Record)]
-    threshold = settings.threshold if ask.threshold is None else ask.threshold
-    scored = service.model.score(texts, deadline, ask.scores, threshold)
+            parsed = body_format.for_model(parsed, service.model, deadline)
+    bad = [each for each in parsed.records if isinstance(each, errors.BadLine)]
+    summary.records, summary.bad_records = len(parsed.records), len(bad)
+    if bad and not options.report and settings.on_bad_record != "report":
+        raise errors.bad_lines(bad, len(parsed.records))
+    texts = [each.text for each in parsed.records if isinstance(each, Record)]
+    threshold = settings.threshold if options.threshold is None else options.threshold
+    scored = service.model.score(texts, deadline, options.scores, threshold)
     summary.scored(scored.usage, scored.predictions)
     with summary.stages.measure("write"), service.json_turn:
-        return body_format.answer(found, scored, ask.answer_type), ask.answer_type
+        return body_format.answer(parsed, scored, options.answer_type), options.answer_type
 
 
 def _response(entry: Entry, body: bytes, media_type: str) -> Response:

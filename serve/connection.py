@@ -121,7 +121,7 @@ class Connection(TConn):  # type: ignore[misc]  # the same
         self.state = State.HEAD
         self.due = 0.0  # it may wait until then
         self.error: ServeError | None = None  # what its client is to be told
-        self.cut_off: CutOff | None = None
+        self.cut_off: CutOff | None = None  # why the worker has closed it before its time
         self.entry = admission.entry()
         self._admission = admission
 

@@ -148,8 +148,8 @@ _NOT_LOADED = (ModelUnavailable, "the model could not be loaded: {error}")
 _NOT_IN_TIME = (DeadlineExceeded, "not finished in time: {error}; send fewer records")
 _OURS = (InternalError, "internal error {request_id}; the log says more under this id")
 
-# What a client is told of an exception, and in which words. Where a class is not here, a class that
-# it is derived from counts; in the end Exception, for what nobody has foreseen.
+# Which error a client is told of for an exception, and in which words. For a class that is not here
+# a class that it is derived from counts: BaseException in the end, for what nobody has foreseen.
 EXCEPTIONS: dict[type, tuple[type[ServeError], str]] = {
     ModelError: _NOT_LOADED,
     ArtifactError: _NOT_LOADED,
@@ -163,11 +163,11 @@ EXCEPTIONS: dict[type, tuple[type[ServeError], str]] = {
         "more than that in a request",
     ),
     BusyError: (Overloaded, "{error}; try again later"),
-    Exception: _OURS,
+    BaseException: _OURS,
 }
 
 
-def from_exception(error: Exception, request_id: str) -> ServeError:
+def from_exception(error: BaseException, request_id: str) -> ServeError:
     """Return the error that the client of this request is told of for any exception."""
     if isinstance(error, ServeError):
         return error

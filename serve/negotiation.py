@@ -31,7 +31,7 @@ _CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
 
 @dataclass(frozen=True)
-class Ask:
+class RequestOptions:
     """What a request asks for: the type of its body ("" if not told), and that of the answer."""
 
     media_type: str
@@ -41,8 +41,8 @@ class Ask:
     report: bool  # bad lines, in their places
 
 
-def read(request: Request, form: ModuleType = wire) -> Ask:
-    """Read what a request asks for; `form` is the module that reads its body and answers it.
+def read(request: Request, body_format: ModuleType = wire) -> RequestOptions:
+    """Read what a request asks for; `body_format` is the module that reads its body and answers it.
 
     Raise BadRequest, NotAcceptable or UnsupportedMediaType with what can be asked for.
     """
@@ -54,12 +54,12 @@ def read(request: Request, form: ModuleType = wire) -> Ask:
         raise UnsupportedMediaType(
             f"Content-Encoding {clip(encoding)} cannot be read; send the body as it is"
         )
-    if request.mimetype not in ("", *form.OFFERED):  # refused before the body is received
-        raise wire.unreadable(request.mimetype, form.READABLE)
+    if request.mimetype not in ("", *body_format.OFFERED):  # refused before the body is received
+        raise wire.unreadable(request.mimetype, body_format.READABLE)
     wishes = {wish.strip().lower() for wish in attributes(request).split(",")}
-    return Ask(
+    return RequestOptions(
         request.mimetype,
-        _answer_type(request, form),
+        _answer_type(request, body_format),
         scores="scores=all" in wishes,
         threshold=_threshold(wishes),
         report="on-bad-record=report" in wishes,
@@ -77,18 +77,18 @@ def _threshold(wishes: Iterable[str]) -> float | None:
         raise BadRequest(f"{clip(given)} in {ATTRIBUTES}: use a number from 0 to 1") from None
 
 
-def _answer_type(request: Request, form: ModuleType) -> str:
+def _answer_type(request: Request, body_format: ModuleType) -> str:
     """Return the type that Accept prefers, or else what is usual for the type of the body."""
-    usual: str = form.usual(request.mimetype)
+    usual: str = body_format.usual(request.mimetype)
     # Without parameters: `application/json; charset=utf-8` means what we offer.
     kinds = [(kind.partition(";")[0].strip(), best) for kind, best in request.accept_mimetypes]
     accept = MIMEAccept([(kind, best) for kind, best in kinds if kind])
     if not accept:
         return usual
     # The first of the best, so the usual type leads.
-    chosen: str = max((usual, *form.OFFERED), key=accept.quality)
+    chosen: str = max((usual, *body_format.OFFERED), key=accept.quality)
     if accept.quality(chosen) <= 0:
-        offered = ", ".join(form.OFFERED)
+        offered = ", ".join(body_format.OFFERED)
         raise NotAcceptable(
             f"Accept {clip(request.headers['Accept'])} is not offered; ask for {offered}"
         )

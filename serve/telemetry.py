@@ -31,15 +31,10 @@ WINDOW_SECONDS = 60.0
 class Telemetry:
     """Writes the lines; none at all when the log level is above info."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        handler: Handler | UserCode,
-        window: float = WINDOW_SECONDS,
-    ) -> None:
+    def __init__(self, settings: Settings, handler: Handler | UserCode) -> None:
         self._settings = settings
         self._handler = handler
-        self._window = metrics.Window(window, self._metrics_line)
+        self._window = metrics.Window(WINDOW_SECONDS, self._metrics_line)
         self._on = logging.getLevelName(settings.log_level.upper()) <= logging.INFO
         self._emf = settings.metrics == "emf"
         self._first = threading.Lock()  # taken for good by the first prediction
@@ -54,37 +49,16 @@ class Telemetry:
             return
         if (summary.predictions or summary.by_code) and self._first.acquire(blocking=False):
             self._metrics_line(metrics.start(self._handler, self._settings.started))
-        usage = summary.usage
-        line: dict[str, Any] = {
-            "event": "request",
-            "time": round(summary.time, 3),
-            "request_id": summary.request_id,
-            "inference_id": summary.inference_id,
-            "custom_attributes": summary.attributes,
-            "route": summary.route,
-            "status": status,
-            "code": summary.code,
-            "records": summary.records,
-            "bad_records": summary.bad_records,
-            "tokens": usage.tokens,
-            "truncated": usage.truncated,
-            "unknown": usage.unknown,
-            "bytes_in": summary.bytes_in,
-            "bytes_out": size,
-            **{f"{name}_ms": round(1000 * summary.stages.get(name, 0.0), 2) for name in STAGES},
-            "total_ms": round(1000 * total, 2),
-            "cold": usage.cold,
-            "engine": self._handler.status.engine,
-        }
+        line = _request_line(summary, status, size, total) | {"engine": self._handler.status.engine}
         if summary.predictions:
             found = metrics.count(summary.predictions)
             line |= _predicted(found)
             if self._emf:
-                line |= self._embed(metrics.request(summary.records, usage))
+                line |= self._embed(metrics.request(summary.records, summary.usage))
                 known = [] if found.values else list(map(str, self._handler.status.labels))
                 self._window.add(found, known)
         if summary.by_code and self._emf:
-            line |= self._embed(metrics.call(usage))
+            line |= self._embed(metrics.call(summary.usage))
         _write(line)
 
     def close(self) -> None:
@@ -99,6 +73,33 @@ class Telemetry:
 
     def _embed(self, values: metrics.Values) -> dict[str, Any]:
         return metrics.embed(values, self._settings.endpoint_name)
+
+
+def _request_line(
+    summary: RequestSummary, status: int, size: int, seconds: float
+) -> dict[str, Any]:
+    """Return the fields of a line that all requests have, but for the engine."""
+    usage, stages = summary.usage, summary.stages
+    return {
+        "event": "request",
+        "time": round(summary.time, 3),
+        "request_id": summary.request_id,
+        "inference_id": summary.inference_id,
+        "custom_attributes": summary.attributes,
+        "route": summary.route,
+        "status": status,
+        "code": summary.code,
+        "records": summary.records,
+        "bad_records": summary.bad_records,
+        "tokens": usage.tokens,
+        "truncated": usage.truncated,
+        "unknown": usage.unknown,
+        "bytes_in": summary.bytes_in,
+        "bytes_out": size,
+        **{f"{name}_ms": round(1000 * stages.get(name, 0.0), 2) for name in STAGES},
+        "total_ms": round(1000 * seconds, 2),
+        "cold": usage.cold,
+    }
 
 
 def _predicted(found: metrics.PredictionCounts) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 All of it runs in one thread, as in the single-threaded processes of AWS's toolkits: the import,
 model_fn and one call at a time. A call cannot be interrupted: one that goes on after its deadline
-is answered by 504 and holds up those that wait, so it is never more than one.
+is answered by 504 and holds up those that wait, so that there is never more than one.
 """
 
 from __future__ import annotations
@@ -40,13 +40,10 @@ class Loaded:
 
 
 class UserCode:
-    """Serves the entry point of SAGEMAKER_PROGRAM; is loaded and stopped as a Handler is."""
+    """Serves the entry point of SAGEMAKER_PROGRAM, and is loaded and stopped as a Handler is."""
 
     def __init__(self, settings: Settings, threads: int, handler: Handler) -> None:
-        """Serve code; `handler` has the model for one without a model_fn.
-
-        `threads` is what numeric libraries are limited to.
-        """
+        """Take `handler` for code without a model_fn, and limit numeric libraries to `threads`."""
         self._settings = settings
         self._handler = handler
         self._thread = OneThread(handler.stop)
@@ -110,10 +107,10 @@ class UserCode:
                 call.usage, queue=stages["queue"], tokenise=0.0, infer=infer, cold=cold
             )
 
-    def _fault(self, error: BaseException, summary: RequestSummary) -> errors.InternalError:
-        identity = summary.request_id
-        log.error("internal error %s in your code", identity, exc_info=error)
-        return errors.InternalError(f"internal error {identity}; the log says more under this id")
+    def _fault(self, error: BaseException, summary: RequestSummary) -> errors.ServeError:
+        """Log a fault of the owner's code, and return what the client is told of it."""
+        log.error("internal error %s in your code", summary.request_id, exc_info=error)
+        return errors.from_exception(error, summary.request_id)
 
     def _open(self) -> Loaded:
         """Import the code and make the model; raise ModelError."""

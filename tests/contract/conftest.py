@@ -1,4 +1,4 @@
-"""One contract, three targets; the image only where a Docker engine runs."""
+"""Give tests the three targets of the contract; the image only where a Docker engine runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRET = "pomegranate"
 
 
 def engine_runs() -> bool:
-    """Whether a Docker engine answers."""
+    """Return whether a Docker engine answers."""
     if shutil.which(targets.DOCKER) is None:
         return False
     return (
@@ -27,7 +27,7 @@ def engine_runs() -> bool:
 
 
 def build(kind: str) -> str:
-    """Build a target of the Dockerfile and give its tag."""
+    """Build a target of the Dockerfile and return its tag."""
     if not engine_runs():
         if os.environ.get("CI") == "true":
             pytest.fail("no Docker engine, and in CI the image must be tested")
@@ -41,19 +41,19 @@ def build(kind: str) -> str:
 
 @pytest.fixture(scope="session")
 def slim() -> str:
-    """The tag of the image for packed models."""
+    """Build the image for packed models, and return its tag."""
     return build("slim")
 
 
 @pytest.fixture(scope="session")
 def full() -> str:
-    """The tag of the image with torch and transformers."""
+    """Build the image with torch and transformers, and return its tag."""
     return build("full")
 
 
 @pytest.fixture(scope="session")
 def _logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[targets.OverHttp, Path]]:
-    """A server, and the file that holds all it logs."""
+    """Start a server, and yield it with the file of all that it logs."""
     path = tmp_path_factory.mktemp("hostile") / "log"
     with (
         path.open("wb") as log,
@@ -65,7 +65,7 @@ def _logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[targets.
 
 @pytest.fixture
 def victim(_logged: tuple[targets.OverHttp, Path]) -> Iterator[targets.OverHttp]:
-    """A server that must be as healthy after a test as it was before, and have logged no text."""
+    """Yield a server that must be as healthy after a test as before, and have logged no text."""
     server, path = _logged
     start = path.stat().st_size
     yield server
@@ -80,7 +80,7 @@ def victim(_logged: tuple[targets.OverHttp, Path]) -> Iterator[targets.OverHttp]
 
 @pytest.fixture(scope="session", params=["in process", "gunicorn", "image"])
 def target(request: pytest.FixtureRequest) -> Iterator[targets.Target]:
-    """The bundled model behind each of the three."""
+    """Serve the bundled model by each of the three."""
     if request.param == "in process":
         yield targets.InProcess({"MODEL_DIR": str(BUNDLED)})
     elif request.param == "gunicorn":

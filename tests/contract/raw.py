@@ -1,4 +1,4 @@
-"""Bytes in, answers out: a connection for requests that no HTTP library would send."""
+"""Send requests that no HTTP library would send, byte by byte if need be, and read the answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Raw:
             self.socket.shutdown(socket.SHUT_WR)
 
     def status(self) -> int | None:
-        """The first line of the next answer, and its fields; None when there is no answer."""
+        """Read the next answer up to its body, and return its status; None if there is none."""
         with suppress(ConnectionResetError):
             if line := self._file.readline():
                 found = http.client.parse_headers(self._file).items()
@@ -39,7 +39,7 @@ class Raw:
         return None
 
     def answer(self, method: str = "POST") -> Answer | None:
-        """The next answer, to a request of this method; None when the connection was closed."""
+        """Read the next answer, to a request of this method; None if the connection was closed."""
         status = self.status()
         if status is None:
             return None
@@ -47,7 +47,7 @@ class Raw:
         return Answer(status, self._fields, self._file.read(length))
 
     def answers(self) -> list[Answer]:
-        """All answers until the server closes the connection."""
+        """Read all answers until the server closes the connection."""
         return list(iter(self.answer, None))
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class Raw:
 
 @contextmanager
 def connect(port: int, count: int = 1) -> Iterator[list[Raw]]:
-    """So many connections, closed afterwards."""
+    """Open connections, and close them afterwards."""
     connections = [Raw(port) for _ in range(count)]
     try:
         yield connections
@@ -68,7 +68,7 @@ def connect(port: int, count: int = 1) -> Iterator[list[Raw]]:
 
 
 def exchange(port: int, *parts: bytes) -> list[Answer]:
-    """Send bytes and nothing after them; all answers until the server closes the connection."""
+    """Send bytes and nothing after them, and return all answers."""
     with connect(port) as [connection]:
         connection.send(*parts)
         connection.end()
@@ -76,17 +76,17 @@ def exchange(port: int, *parts: bytes) -> list[Answer]:
 
 
 def head(path: str = "/invocations", method: str = "POST", *fields: str) -> bytes:
-    """The head of a request, with these header fields."""
+    """Make the head of a request, with these header fields."""
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: test", *fields, "", ""]).encode(
         "latin-1"
     )
 
 
 def request(body: bytes, *fields: str, path: str = "/invocations") -> bytes:
-    """A whole request with a body."""
+    """Make a whole request with a body."""
     return head(path, "POST", f"Content-Length: {len(body)}", *fields) + body
 
 
 def chunks(*parts: bytes) -> bytes:
-    """A chunked body: https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
+    """Make a chunked body: https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))

@@ -1,4 +1,4 @@
-"""The three targets of the contract: in process, behind a real gunicorn, in the real image."""
+"""Start the three targets of the contract: in process, behind a real gunicorn, in the image."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ from typing import IO, Protocol
 import requests
 from werkzeug.test import Client
 
+from platform_facts import CALL_SECONDS, MODEL_DIR, PORT, sandbox
 from serve import create_app
 from serve.settings import Settings
 
 # The client, as build.sh chooses it.
 DOCKER = os.environ.get("DOCKER", "docker")
-# As serverless runs an image: read-only root, /tmp alone writable, no shared memory, no
-# capabilities, a user without a name, and the CPU share of 1 GB.
-SANDBOX = (
-    "--read-only --tmpfs /tmp --ipc none --cap-drop ALL --user 993:990 --memory 1g --cpus 0.58"
-).split()
+MEMORY_MB = 1024
+SERVE = "from serve.__main__ import main; main()"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Target(Protocol):
 
 
 class InProcess:
-    """The Flask application, without a server."""
+    """The application, without a server."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._client: Client = create_app(Settings.from_environment(environment)).test_client()
@@ -73,7 +71,7 @@ class OverHttp:
             f"http://127.0.0.1:{self.port}{path}",
             data=body,
             headers=dict(headers or {}),
-            timeout=60,
+            timeout=CALL_SECONDS,
         )
         fields = {name.lower(): value for name, value in found.headers.items()}
         return Answer(found.status_code, fields, found.content)
@@ -93,7 +91,7 @@ class OverHttp:
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
+    """Find a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -105,14 +103,15 @@ def gunicorn(
     environment: Mapping[str, str],
     log: IO[bytes] | None = None,
     output: IO[bytes] | int | None = None,
+    program: str = SERVE,
 ) -> Iterator[tuple[OverHttp, subprocess.Popen[bytes]]]:
-    """A real server, as the console script starts it.
+    """Run a real server, by a Python program that does what the console script does.
 
     What it writes goes to ours, or to `log`, and its stdout to `output` if that is given.
     """
     target = OverHttp(free_port())
     own = {"SAGEMAKER_BIND_TO_PORT": str(target.port), **environment}
-    command = [sys.executable, "-m", "serve"]
+    command = [sys.executable, "-c", program]
     process = subprocess.Popen(command, env={**os.environ, **own}, stdout=output or log, stderr=log)
     try:
         yield target, process
@@ -123,14 +122,19 @@ def gunicorn(
 
 @contextmanager
 def image(
-    tag: str, environment: Mapping[str, str], model: Path | None = None, *options: str
+    tag: str,
+    environment: Mapping[str, str],
+    model: Path | None = None,
+    *options: str,
+    memory_mb: int = MEMORY_MB,
 ) -> Iterator[tuple[OverHttp, str]]:
-    """A container in the sandbox of serverless, a model mounted as the platform mounts it."""
+    """Run a container as serverless does, with a model mounted as the platform mounts it."""
     target = OverHttp(free_port())
-    mount = ["--volume", f"{model}:/opt/ml/model:ro"] if model else []
+    rights = sandbox.arguments(memory_mb, os.cpu_count() or 1)
+    mount = ["--volume", f"{model}:{MODEL_DIR}:ro"] if model else []
     variables = [part for item in environment.items() for part in ("--env", "=".join(item))]
-    port = ["--publish", f"127.0.0.1:{target.port}:8080"]
-    command = [DOCKER, "run", "--detach", *SANDBOX, *port, *mount, *variables, *options, tag]
+    port = ["--publish", f"127.0.0.1:{target.port}:{PORT}"]
+    command = [DOCKER, "run", "--detach", *rights, *port, *mount, *variables, *options, tag]
     started = subprocess.run([*command, "serve"], capture_output=True, text=True, check=True)
     container = started.stdout.strip()
     try:

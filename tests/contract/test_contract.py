@@ -1,4 +1,4 @@
-"""What SageMaker and its clients rely on, asked of each of the three targets."""
+"""Test what SageMaker and its clients rely on, with each of the three targets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from platform_facts import INSTANCE_BODY_BYTES
 from tests.conftest import BLOG, lines
 from tests.contract.targets import Target
 
@@ -87,7 +88,7 @@ def test_json_is_answered_in_kind_when_asked_for(target: Target) -> None:
         (b"", JSON_LINES, 400, "bad_request"),
         (b'"features"\n', JSON_LINES, 400, "bad_request"),
         (GOOD, {**JSON_LINES, "Accept": "image/png"}, 406, "not_acceptable"),
-        (b" " * (6 * 1024 * 1024 + 1), JSON_LINES, 413, "payload_too_large"),
+        (b" " * (INSTANCE_BODY_BYTES + 1), JSON_LINES, 413, "payload_too_large"),
         (GOOD, {"Content-Type": "application/xml"}, 415, "unsupported_media_type"),
         (GOOD, {**JSON_LINES, "Content-Encoding": "gzip"}, 415, "unsupported_media_type"),
         (b"\x1f\x8b\x08\x00rest", JSON_LINES, 400, "bad_request"),

@@ -1,8 +1,7 @@
-"""A thousand clients that are slow at the same time, and others who must not notice."""
+"""Test that a thousand clients that are slow at the same time delay no others."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import resource
 import socket
@@ -24,13 +23,13 @@ RECORD = b'{"text": "fine"}\n'
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the server writes."""
+    """Return the file that the server writes its log to."""
     return tmp_path_factory.mktemp("crowds") / "log"
 
 
 @pytest.fixture(scope="module")
 def server(log: Path) -> Iterator[targets.OverHttp]:
-    """A server that may open 1,024 files, as on the platform, in a process that may open more."""
+    """Start a server that may open 1,024 files, as on the platform; this process may open more."""
     environment = {"MODEL_DIR": str(BUNDLED), "MAX_PAYLOAD_MB": "1"}
     with log.open("wb") as file, targets.gunicorn(environment, file) as (found, process):
         found.wait(process)
@@ -46,7 +45,7 @@ def server(log: Path) -> Iterator[targets.OverHttp]:
 
 @contextmanager
 def crowd(server: targets.OverHttp, begin: bytes, count: int = CROWD) -> Iterator[list[raw.Raw]]:
-    """So many clients that have sent the beginning of a request, 500 of them in a second."""
+    """Connect clients that send the beginning of a request, 500 of them in a second."""
     with raw.connect(server.port, count) as clients:
         for number, client in enumerate(clients):
             client.send(begin)
@@ -56,12 +55,9 @@ def crowd(server: targets.OverHttp, begin: bytes, count: int = CROWD) -> Iterato
 
 
 def asked(server: targets.OverHttp, method: str, path: str, body: bytes) -> tuple[int, float]:
-    """Status and seconds of a request on a new connection."""
+    """Return the status of a request on a new connection, and its seconds."""
     began = time.monotonic()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    connection.request(method, path, body)
-    status = connection.getresponse().status
-    connection.close()
+    status = server.request(method, path, body).status
     return status, time.monotonic() - began
 
 
@@ -110,10 +106,10 @@ def test_answers_that_nobody_reads_count_until_they_make_room(
 ) -> None:
     lines = b'"features"\n' * 90_000  # an answer of some 12 MB, where bodies may hold 4 together
     wish = "X-Amzn-SageMaker-Custom-Attributes: on-bad-record=report"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.sendall(raw.request(lines, wish))
-        deaf.recv(1)
+    with raw.connect(server.port) as [deaf]:
+        deaf.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.send(raw.request(lines, wish))
+        deaf.socket.recv(1)
         answer = server.request("POST", "/invocations", RECORD)
         assert (answer.status, json.loads(answer.body)["code"]) == (503, "overloaded")
         assert int(answer.headers["retry-after"]) >= 1
@@ -129,10 +125,10 @@ def test_answers_that_nobody_reads_count_until_they_make_room(
 def test_an_answer_that_is_read_slowly_is_not_cut(server: targets.OverHttp) -> None:
     lines = b'"features"\n' * 30_000
     wish = "X-Amzn-SageMaker-Custom-Attributes: on-bad-record=report"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
-        client.sendall(raw.request(lines, wish, "Connection: close"))
+    with raw.connect(server.port) as [client]:
+        client.send(raw.request(lines, wish, "Connection: close"))
         count = 0
-        while piece := client.recv(200_000):
+        while piece := client.socket.recv(200_000):
             count += piece.count(b"\n")
             asked(server, "POST", "/invocations", RECORD)  # 200 or 503
             time.sleep(0.1)

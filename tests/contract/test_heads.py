@@ -1,4 +1,4 @@
-"""What is decided by the head of a request, before its body."""
+"""Test what is decided by the head of a request, before its body."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import time
 
 import pytest
 
+from platform_facts import INSTANCE_BODY_BYTES
 from tests.conftest import lines
 from tests.contract import raw, targets
 
 RECORD = b'{"text": "fine"}\n'
-LIMIT = 6 * 1024 * 1024
 ASK = "Expect: 100-continue"
 
 
 def first(server: targets.OverHttp, *sent: bytes) -> targets.Answer:
-    """The first answer, though the client may send more."""
+    """Return the first answer, though the client may send more."""
     with raw.connect(server.port) as [client]:
         client.socket.settimeout(2)
         client.send(*sent)
@@ -28,7 +28,7 @@ def first(server: targets.OverHttp, *sent: bytes) -> targets.Answer:
 @pytest.mark.parametrize(
     ("fields", "status"),
     [
-        ([f"Content-Length: {LIMIT + 1}"], 413),
+        ([f"Content-Length: {INSTANCE_BODY_BYTES + 1}"], 413),
         (["Content-Length: 1000", "Content-Type: image/png"], 415),
         (["Content-Length: 1000", "Content-Encoding: gzip"], 415),
         (["Content-Length: 1000", "Accept: image/png"], 406),

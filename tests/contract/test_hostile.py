@@ -1,4 +1,4 @@
-"""Clients that are slow, rude, odd or gone: they are told so, and nobody else notices."""
+"""Test that clients that are slow, odd, hostile or gone are told so, and delay no others."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from platform_facts import INSTANCE_BODY_BYTES, MEGABYTE, PING_SECONDS
 from tests.conftest import lines
 from tests.contract import raw, targets
 from tests.contract.conftest import SECRET
@@ -15,14 +16,11 @@ from tests.contract.conftest import SECRET
 JSON_LINES = "Content-Type: application/jsonlines"
 RECORD = b'{"text": "fine"}\n'
 CHUNKED = raw.head("/invocations", "POST", "Transfer-Encoding: chunked")
-MEGABYTE = 1024 * 1024
-LIMIT = 6 * MEGABYTE
-# The platform's: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-PING_SECONDS = 2
+LIMIT = INSTANCE_BODY_BYTES
 
 
 def refusal(answer: targets.Answer | None, *statuses: int) -> dict[str, object]:
-    """The JSON of an answer with one of these statuses; it quotes no text."""
+    """Return the JSON of an answer with one of these statuses, which quotes no text."""
     assert answer is not None
     assert answer.status in statuses
     assert answer.headers["content-type"] == "application/json"
@@ -34,7 +32,7 @@ def refusal(answer: targets.Answer | None, *statuses: int) -> dict[str, object]:
 
 
 def post(server: targets.OverHttp, body: bytes, *fields: str) -> targets.Answer:
-    """The one answer to a body."""
+    """Return the one answer to a body."""
     (answer,) = raw.exchange(server.port, raw.request(body, *fields))
     return answer
 
@@ -179,8 +177,7 @@ def test_a_body_of_nothing_but_tiny_lines_fits_into_a_gigabyte(
     slim: str, line: bytes, headers: dict[str, str]
 ) -> None:
     body = line * (LIMIT // len(line) - 1)
-    # Without a swap, as on the platform.
-    with targets.image(slim, {}, None, "--memory-swap", "1g") as (server, container):
+    with targets.image(slim, {}) as (server, container):
         server.wait()
         assert server.request("POST", "/invocations", body, headers).status in (200, 400, 413)
         log = subprocess.run(

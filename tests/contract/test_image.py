@@ -1,4 +1,4 @@
-"""What only the image shows."""
+"""Test what only the image shows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from platform_facts import sandbox
 from tests.conftest import BLOG, lines
 from tests.contract import targets
 
@@ -18,7 +19,7 @@ def docker(*arguments: str) -> str:
 
 
 def test_the_model_in_the_image_is_served_to_any_user(slim: str) -> None:
-    for user in ("0:0", "993:990", "12345:6"):
+    for user in ("0:0", sandbox.USER, "12345:6"):
         with targets.image(slim, {}, None, "--user", user) as (server, _):
             server.wait()
             answer = server.request("POST", "/invocations", BLOG)
@@ -35,7 +36,7 @@ def test_docker_stop_ends_it_in_order(slim: str) -> None:
 
 
 def test_a_plain_checkpoint_is_served_by_the_full_image(full: str, checkpoint: Path) -> None:
-    with targets.image(full, {}, checkpoint, "--memory", "2g") as (server, _):
+    with targets.image(full, {}, checkpoint, memory_mb=2048) as (server, _):
         server.wait()
         answer = server.request("POST", "/invocations", BLOG)
         assert len(lines(answer.body)) == 3

@@ -1,4 +1,4 @@
-"""What only a real server shows: start, stop, settings."""
+"""Test what only a real server shows: start, stop, settings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from platform_facts import MEGABYTE
 from tests.conftest import BLOG, BUNDLED, lines
 from tests.contract import targets
 from tests.contract.test_stop import children
@@ -85,30 +86,24 @@ def test_serve_takes_no_arguments_and_says_so(argument: str, code: int, said: st
     assert said in " ".join((found.stdout + found.stderr).split())
 
 
-BROKEN = """
+BROKEN = f"""
 from flask import Flask
 def broken(self, environ, start_response):
     raise RuntimeError("a secret of " + environ["PATH_INFO"])
 Flask.wsgi_app = broken
-from serve.__main__ import main
-main()
+{targets.SERVE}
 """
 
 
 def test_a_fault_outside_the_application_is_500_without_internals_and_one_line_in_the_log(
     tmp_path: Path,
 ) -> None:
-    server = targets.OverHttp(targets.free_port())
-    own = {**MODEL, "SAGEMAKER_BIND_TO_PORT": str(server.port)}
-    with (tmp_path / "log").open("wb") as log:
-        command = [sys.executable, "-c", BROKEN]
-        process = subprocess.Popen(command, env={**os.environ, **own}, stderr=log)
-        try:
-            server.wait(process)
-            answer = server.request("POST", "/invocations", BLOG)
-        finally:
-            process.terminate()
-            assert process.wait(30) == 0
+    with (
+        (tmp_path / "log").open("wb") as log,
+        targets.gunicorn(MODEL, log, program=BROKEN) as (server, process),
+    ):
+        server.wait(process)
+        answer = server.request("POST", "/invocations", BLOG)
     assert answer.status == 500
     assert answer.headers["content-type"] == "application/json"
     assert json.loads(answer.body)["code"] == "internal_error"
@@ -174,6 +169,6 @@ def second_heaps(process: int) -> list[str]:
     for line in Path(f"/proc/{process}/maps").read_text().splitlines():
         addresses, permissions, *_, inode = line.split()[:5]
         begin = int(addresses.split("-")[0], 16)
-        if inode == "0" and permissions == "rw-p" and begin % (64 * 1024 * 1024) == 0:
+        if inode == "0" and permissions == "rw-p" and begin % (64 * MEGABYTE) == 0:
             found.append(line)
     return found

@@ -1,4 +1,4 @@
-"""Requests whose end can be read in two ways: they are refused, or are answered once.
+"""Test that a request whose end can be read in two ways is refused, or is answered once.
 
 Else a proxy and this server could disagree on where the next request begins:
 https://www.rfc-editor.org/rfc/rfc9112#section-11.2
@@ -51,7 +51,7 @@ SIZES = [b"g", b"-1", b"+11", b"0x11", b"1_1", b" 11", b"", b"f" * 30, b"11;a\rb
 
 
 def alone(answers: list[targets.Answer]) -> targets.Answer:
-    """The one answer, after which the connection was closed; a refusal is in our form."""
+    """Return the one answer, after which the connection was closed; a refusal is in our form."""
     (answer,) = answers
     assert answer.status == 200 or 400 <= answer.status < 500
     assert answer.status != 404, "the hidden request was answered"

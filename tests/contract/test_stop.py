@@ -1,11 +1,10 @@
-"""What happens to requests when a server is stopped, killed or asked for too much."""
+"""Test what happens to requests when a server is stopped, killed or asked for too much."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,14 +14,14 @@ import pytest
 import requests
 
 from tests.conftest import BLOG, BUNDLED, lines
-from tests.contract import targets
+from tests.contract import raw, targets
 
 MODEL = {"MODEL_DIR": str(BUNDLED)}
 PATIENT = {**MODEL, "DEADLINE_SECONDS": "600"}
 
 
 def body(records: int, mark: str = "") -> bytes:
-    """Different texts, of which the default model scores some hundreds in a second."""
+    """Make different texts, of which the default model scores some hundreds in a second."""
     texts = (f"number {place} {mark} did not fit me at all" for place in range(records))
     return b"".join(json.dumps({"features": [text]}).encode() + b"\n" for text in texts)
 
@@ -40,7 +39,7 @@ def until(happened: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def threads(process: int) -> int:
-    """Threads of the worker, one for each request under way among them."""
+    """Count the threads of the worker; each request under way has one."""
     (worker,) = children(process)
     return len(list(Path(f"/proc/{worker}/task").iterdir()))
 
@@ -56,7 +55,7 @@ def children(process: int) -> list[int]:
 def crowd(
     pool: ThreadPoolExecutor, server: targets.OverHttp, process: int, records: int
 ) -> list[Future[targets.Answer]]:
-    """Fifty requests, nearly all of them under way; a worker makes a thread when it needs one."""
+    """Send fifty requests, and wait until nearly all are under way: each then has a thread."""
     before = threads(process)
     asked = [pool.submit(ask, server, records, f"of {place}") for place in range(50)]
     until(lambda: threads(process) >= before + 40)
@@ -99,14 +98,12 @@ def test_a_second_sigterm_ends_it_at_once() -> None:
 def test_clients_that_say_nothing_or_half_a_request_do_not_hold_up_a_stop() -> None:
     with targets.gunicorn(MODEL) as (server, process):
         server.wait(process)
-        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
-        for client in clients[:10]:
-            client.sendall(b"POST /invocations HTTP/1.1\r\nHost: me\r\n")
-        server.request("GET", "/ping")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-        for client in clients:
-            client.close()
+        with raw.connect(server.port, 20) as clients:
+            for client in clients[:10]:
+                client.send(b"POST /invocations HTTP/1.1\r\nHost: me\r\n")
+            server.request("GET", "/ping")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
 
 
 def test_a_worker_that_is_killed_is_replaced_and_leaves_nothing_behind() -> None:

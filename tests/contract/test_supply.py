@@ -1,4 +1,4 @@
-"""What the image is made of: the list that build.sh writes, and the look into a database."""
+"""Test the list of packages that build.sh writes, and its check against a database."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def build_sh(command: str, kind: str, **environment: str) -> subprocess.Complete
 
 @pytest.fixture(scope="module", params=["slim", "full"])
 def listed(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
-    """A kind of image, and its SBOM."""
+    """Return a kind of image, and its SBOM."""
     request.getfixturevalue(request.param)  # builds it
     answer = build_sh("sbom", request.param)
     assert answer.returncode == 0, answer.stderr
@@ -60,7 +60,7 @@ def listed(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 
 
 def normal(name: str) -> str:
-    """A package's name as https://packaging.python.org/en/latest/specifications/name-normalization/"""
+    """Normalise a name: https://packaging.python.org/en/latest/specifications/name-normalization/"""
     return name.lower().replace("_", "-").replace(".", "-")
 
 
@@ -125,7 +125,7 @@ class Advisories(BaseHTTPRequestHandler):
 
 @contextmanager
 def database(vulnerable: bool) -> Iterator[dict[str, str]]:
-    """A vulnerability database on this machine, as variables of pip-audit."""
+    """Serve a vulnerability database; yield the variables that lead pip-audit to it."""
     handler = type("Handler", (Advisories,), {"vulnerable": vulnerable})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -174,7 +174,7 @@ esac
 
 
 def stubbed(folder: Path, *arguments: str, architecture: str = "amd64") -> tuple[str, list[str]]:
-    """What build.sh says on stderr, and the calls of docker and aws that it makes."""
+    """Return what build.sh says on stderr, and the calls of docker and aws that it makes."""
     for name in ("docker", "aws"):
         (folder / name).write_text(STUB)
         (folder / name).chmod(0o755)

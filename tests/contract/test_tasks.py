@@ -1,4 +1,4 @@
-"""What each task is answered with, pairs of texts, and the two formats, by a server as it runs."""
+"""Test the answers of each task, pairs of texts and both formats, in process and by a server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ask(target: Target, body: bytes, kind: str = JSON_LINES, wishes: str = "") -
 def several(
     request: pytest.FixtureRequest, packed: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
-    """A model that gives any number of labels, from a score of 0.4 on."""
+    """Serve a model that gives any number of labels, from a score of 0.4 on."""
     folder = tmp_path_factory.mktemp("several") / "model"
     with served(request.param, packed_as(folder, packed, **SEVERAL), THRESHOLD="0.4") as found:
         yield found

@@ -1,4 +1,4 @@
-"""Your own code behind a real server: the shapes of public examples, and what goes wrong."""
+"""Test the owner's code behind a real server: public examples, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ASKED = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": ""}
 
 
 def directory(folder: Path, code: str, model: Path | None = None) -> dict[str, str]:
-    """The variables that serve a model directory with this code/inference.py."""
+    """Return the variables that serve a model directory with this code/inference.py."""
     place = folder / "model"
     if model is not None:
         shutil.copytree(model, place)

@@ -1,4 +1,4 @@
-"""What CloudWatch takes for metrics, as a JSON schema, and what else it asks of a line.
+"""Check what CloudWatch takes for metrics: a JSON schema, and what else it asks of a line.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
@@ -20,7 +20,7 @@ def _name(most: int) -> dict[str, object]:
 
 
 def _thing(**members: object) -> dict[str, object]:
-    """An object with these members; no other may stand beside them."""
+    """Return the schema of an object with these members and no others."""
     return {"type": "object", "additionalProperties": False, "properties": members}
 
 
@@ -67,13 +67,13 @@ def check(line: Line) -> None:
 
 
 def metrics(line: Line) -> dict[str, tuple[float, str]]:
-    """Values and units by name."""
+    """Return values and units by name."""
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     return {each["Name"]: (line[each["Name"]], each["Unit"]) for each in directive["Metrics"]}
 
 
 def dimensions(line: Line) -> dict[str, str]:
-    """Dimensions of the metrics of a line."""
+    """Return the dimensions of the metrics of a line."""
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     (names,) = directive["Dimensions"]
     return {name: line[name] for name in names}

@@ -1,4 +1,4 @@
-"""A server whose stdout and stderr can be read."""
+"""Run a server whose stdout and stderr can be read."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Logged:
     err: Path
 
     def lines(self, after: int = 0) -> list[Line]:
-        """The lines on stdout; each of them must be JSON."""
+        """Return the lines on stdout, each of which must be JSON."""
         return [json.loads(line) for line in self.out.read_bytes()[after:].splitlines()]
 
     def requests(self, after: int = 0) -> list[Line]:
-        """Those of them that tell of a request."""
+        """Return those of them that are about a request."""
         return [line for line in self.lines(after) if line["event"] == "request"]
 
     def ask(
@@ -41,7 +41,7 @@ class Logged:
         path: str = "/invocations",
         method: str = "POST",
     ) -> tuple[targets.Answer, Line]:
-        """An answer and the one line about it, which is there by the time of the answer."""
+        """Return an answer and the one line about it, which is there by the time of the answer."""
         before = self.out.stat().st_size
         answer = self.server.request(method, path, body, headers)
         (line,) = self.requests(before)
@@ -55,7 +55,7 @@ class Logged:
 
 @contextmanager
 def serving(folder: Path, **environment: str) -> Iterator[Logged]:
-    """A server of the bundled model, unless the environment names another."""
+    """Serve the bundled model, unless the environment names another."""
     out, err = folder / "stdout", folder / "stderr"
     with (
         out.open("wb") as output,

@@ -1,4 +1,4 @@
-"""Who gets in, and how much they bring."""
+"""Test how many requests are admitted, and how much memory they may take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only an application with a model of our choosing can show: loading, failing, breaking."""
+"""Test the application with models that load late, fail to load, or break."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINE = b'{"features": ["my secret review"]}\n'
 
 @pytest.fixture(scope="module")
 def lazy() -> FlaskClient:
-    """A client of the application with the bundled model, which is loaded when it is needed."""
+    """Return a client of the bundled model, which is loaded when it is needed."""
     return create_app(Settings(model_dir=BUNDLED, model_load="lazy")).test_client()
 
 

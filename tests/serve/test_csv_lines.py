@@ -1,4 +1,4 @@
-"""Lines of CSV, both ways."""
+"""Test that lines of CSV are read and written."""
 
 from __future__ import annotations
 

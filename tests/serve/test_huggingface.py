@@ -1,4 +1,4 @@
-"""RESPONSE_FORMAT=huggingface: what transformers' own pipeline answers, and what is refused."""
+"""Test RESPONSE_FORMAT=huggingface against transformers' own pipeline, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server starts without the modules that it does not need, and misses none of them later."""
+"""Test that a server starts without modules that it does not need, and misses none later."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SERVING = "app = sys.modules['serve.app'].create_app()\n"
 
 
 def run(code: str) -> str:
-    """What a fresh interpreter prints."""
+    """Return what a fresh interpreter prints."""
     environment = {**os.environ, "MODEL_DIR": str(BUNDLED), "LOG_LEVEL": "warning"}
     found = subprocess.run(
         [sys.executable, "-W", "error", "-c", PATH + code],
@@ -146,7 +146,7 @@ def test_help_and_version_are_given_and_another_argument_is_an_error() -> None:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Defer a package `bulky` with two users: one plain, one that needs the real `kind`."""
+    """Put off a package `bulky` with two users: one plain, one that needs the real `kind`."""
     folder = tmp_path / "bulky"
     folder.mkdir()
     (folder / "__init__.py").write_text("import time; time.sleep(0.05)\nname = {}\nkind = int\n")

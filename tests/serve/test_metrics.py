@@ -1,4 +1,4 @@
-"""What CloudWatch makes of a server's lines, and the window that counts labels."""
+"""Test the metrics in a server's lines, and the window that counts labels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def told(logged: Logged) -> list[Line]:
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
-    """A server that has answered, and was stopped."""
+    """Run a server that has answered and was stopped, for what it has written."""
     with serving(tmp_path_factory.mktemp("life"), ENDPOINT_NAME="reviews") as logged:
         for body in (BLOG, BLOG + b"{}\n", BLOG, BLOG):  # the second is refused
             logged.ask(body)

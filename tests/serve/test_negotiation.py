@@ -1,4 +1,4 @@
-"""What the headers of a request ask for."""
+"""Test what the headers of a request ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a head or a body is whole, byte by byte."""
+"""Test when a head or a body is whole, byte by byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAYLOAD = 100
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, ReceiveBuffer]]:
-    """A client, and what is received from it."""
+    """Yield a client, and what is received from it."""
     client, server = socket.socketpair()
     with client, server:
         yield client, ReceiveBuffer(server, PAYLOAD)

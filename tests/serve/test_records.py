@@ -1,4 +1,4 @@
-"""What a decoded JSON value must hold to be a record, and what is said of one that does not."""
+"""Test which decoded JSON values are records, and what is said of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment, read once."""
+"""Test what is read from the environment."""
 
 from __future__ import annotations
 

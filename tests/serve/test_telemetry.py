@@ -1,10 +1,9 @@
-"""The lines that a real server writes about requests, and what never stands in them."""
+"""Test the lines that a real server writes about requests, and what never stands in them."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import pytest
 
 from serve.telemetry import STAGES
 from tests.conftest import BLOG, BUNDLED, lines
-from tests.contract import targets
+from tests.contract import raw, targets
 from tests.serve.logged import Logged, serving
 
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -139,15 +138,6 @@ def test_a_model_that_cannot_be_loaded_is_told_in_each_line(tmp_path: Path) -> N
     assert "model load failed: " in logged.err.read_text()
 
 
-def raw(port: int, head: bytes) -> None:
-    """Send what a client library would not, and read the answer, if there is one."""
-    with socket.create_connection(("127.0.0.1", port), 30) as client:
-        client.sendall(head)
-        client.shutdown(socket.SHUT_WR)
-        while client.recv(65536):
-            pass
-
-
 def test_no_word_of_a_record_or_an_address_is_written_at_any_level(tmp_path: Path) -> None:
     with serving(tmp_path, LOG_LEVEL="debug", MAX_PAYLOAD_MB="1") as logged:
         for body in (
@@ -175,9 +165,9 @@ def test_no_word_of_a_record_or_an_address_is_written_at_any_level(tmp_path: Pat
             b"Transfer-Encoding: chunked\r\n\r\nsecret\r\nsecret\r\n",
             b"Transfer-Encoding: chunked\r\n\r\n20\r\nsecret",
         ):
-            raw(port, b"POST /invocations?secret HTTP/1.1\r\n" + end)
-        raw(port, b"secret secret secret secret\r\n\r\n")
-        raw(port, b"GET /secret" + b"secret" * 2000 + b" HTTP/1.1\r\n\r\n")
+            raw.exchange(port, b"POST /invocations?secret HTTP/1.1\r\n" + end)
+        raw.exchange(port, b"secret secret secret secret\r\n\r\n")
+        raw.exchange(port, b"GET /secret" + b"secret" * 2000 + b" HTTP/1.1\r\n\r\n")
         assert logged.requests()
         logged.stop()
     written = logged.out.read_text() + logged.err.read_text()

@@ -1,4 +1,4 @@
-"""Spans, as a collector receives them from a real server."""
+"""Test the spans that a collector receives from a real server."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def collecting() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Logged, Collector]]:
-    """A server that has answered and was stopped, and what the collector has by then."""
+    """Run a server that has answered and was stopped, and a collector of its spans."""
     with (
         collecting() as collector,
         serving(
@@ -87,7 +87,7 @@ def values(span: Span) -> dict[str, object]:
 
 
 def of(collector: Collector, line: Line) -> tuple[Span, list[Span]]:
-    """The span of a request, and those of its stages."""
+    """Return the span of a request, and those of its stages."""
     (span,) = [
         each for each in collector.spans if values(each).get("request_id") == line["request_id"]
     ]
@@ -194,7 +194,7 @@ print([name for name in sys.modules if name.startswith("opentelemetry")])
 
 
 def ask(before: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A fresh interpreter that asks an application twice and tells what it has imported."""
+    """Ask an application twice in a fresh interpreter, and return what that has imported."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", ASK.format(before=before)],
         env={**os.environ, "MODEL_DIR": str(BUNDLED), "LOG_LEVEL": "warning", **environment},

@@ -1,4 +1,4 @@
-"""Your own code: how it is found, called and answered for, in process."""
+"""Test how the owner's code is found, called and answered for, in process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Serve = Callable[..., FlaskClient]
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A directory with the default model and an empty code directory."""
+    """Make a directory with the default model and an empty code directory."""
     directory = tmp_path / "model"
     shutil.copytree(BUNDLED, directory)
     (directory / "code").mkdir()
@@ -46,7 +46,7 @@ def _imports_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def serve(model: Path) -> Serve:
-    """A function that serves a code/inference.py with these variables."""
+    """Return a function that serves a code/inference.py with these variables."""
 
     def serve(code: str, **variables: str) -> FlaskClient:
         (model / "code" / "inference.py").write_text(textwrap.dedent(code))
@@ -58,7 +58,7 @@ def serve(model: Path) -> Serve:
 
 
 def refused(serve: Serve, code: str, **variables: str) -> str:
-    """Why the code cannot be loaded, as an eager load says it."""
+    """Return why the code cannot be loaded, as an eager load says it."""
     with pytest.raises(ModelError) as error:
         serve(code, MODEL_LOAD="eager", **variables)
     message = str(error.value)

@@ -1,4 +1,4 @@
-"""What a body may look like, and what is said of one that may not."""
+"""Test which bodies are read, and what is said of others."""
 
 from __future__ import annotations
 
@@ -336,7 +336,7 @@ def test_every_line_that_is_not_blank_is_a_record_or_a_bad_line(
 
 
 def as_json(outcome: Outcome) -> dict[str, object]:
-    """What a client parses from an answer, in the words of the README."""
+    """Return what a client reads from an answer, in the words of the README."""
     if isinstance(outcome, BadLine):
         return {"error": outcome.reason}
     assert isinstance(outcome, Prediction)

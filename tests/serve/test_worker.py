@@ -1,4 +1,4 @@
-"""Every name of gunicorn's that the server overrides or uses is there, and is called as it was.
+"""Test that every name of gunicorn's that the server overrides or uses is there.
 
 A release of gunicorn without one of these names fails here and says which; pyproject.toml has the
 releases that were tried. A use of a name that stands in no list fails as well.
@@ -76,7 +76,7 @@ class Bare(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hints
 
 @pytest.fixture
 def made() -> Iterator[dict[str, Any]]:
-    """A worker, a connection, a parser, a request and an application of gunicorn's."""
+    """Make a worker, a connection, a parser, a request and an application of gunicorn's."""
     cfg = Config()
     ours, client = socket.socketpair()
     with ours, client:
