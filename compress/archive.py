@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO
 
 from compress import folder, interrupts, progress
+from compress.packed_files import CARD
 from model_handler import manifest as manifests
 from model_handler.errors import ArtifactError
 
-CARD = "README.md"
 # Where SageMaker's containers look for an owner's own code:
 # https://sagemaker.readthedocs.io/en/stable/frameworks/pytorch/using_pytorch.html
 CODE = "code"

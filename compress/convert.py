@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import compress.drift as drifts
-from compress import card, graph, probe, quantise, tokenizer
 from compress import checkpoint as checkpoints
+from compress import fusion, packed_files, prepack, probe, quantise
 from compress.checkpoint import Checkpoint
-from compress.forms import Form
+from compress.weights import Form
 from model_handler import Limits, engines, resources
 from model_handler import manifest as manifests
 from model_handler.errors import EngineError
@@ -78,7 +78,7 @@ def convert(
         say("quantise")
         allowed = found.texts.allowed(options.tolerance)
         last, wide = _within(allowed, found, source, made, say)
-    tokenizer.save(found.tokenizer, made / "tokenizer.json")
+    packed_files.write_tokenizer(made, found.tokenizer)
     _describe(found, made, last, equal_lengths, wide, allowed)
     return last.drift
 
@@ -119,7 +119,7 @@ def _fused(found: Checkpoint, exported: Path) -> tuple[Path, bool]:
     """
     fused = exported.with_name("fused.onnx")
     try:
-        graph.fuse(exported, fused, found.heads, found.hidden)
+        fusion.fuse(exported, fused, found.heads, found.hidden)
     except Exception:  # the fusions raise many types for a graph that they do not expect
         fused.unlink(missing_ok=True)
     for path in (fused, exported):
@@ -162,7 +162,7 @@ def _quantise(found: Checkpoint, source: Path, made: Path, forms: Mapping[str, F
     quantised = source.with_name("quantised.onnx")
     quantise.quantise(source, quantised, forms)
     try:
-        files = graph.save(quantised, made / GRAPH)
+        files = prepack.optimise(quantised, made / GRAPH)
     except (refusals.InvalidGraph, refusals.NotImplemented) as error:
         raise EngineError(
             f"{found.architecture} cannot be packed, onnxruntime cannot run its graph: {REMEDY}"
@@ -212,4 +212,4 @@ def _describe(
         pairs=found.pairs,
     )
     manifest.write(made)
-    card.write(made, manifest, found.directory, last.drift, allowed)
+    packed_files.write_card(made, manifest, found.directory, last.drift, allowed)

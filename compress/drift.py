@@ -10,8 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from compress import quantise
-from compress.forms import Form
 from compress.probe import Reference
+from compress.weights import Form
 from model_handler import Limits, resources
 from model_handler.tokens import Batch
 
@@ -24,8 +24,6 @@ MARGIN = 0.9
 # The graph that is timed has a row of so many tokens, which is a sentence.
 TOKENS = 16
 RUNS = 20
-
-
 # Weights that are named; of a large model dozens may be wider.
 NAMED = 8
 

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress import card, examples, figures, progress
+from compress import examples, figures, packed_files, progress
 from compress.examples import Example, ExamplesError, Task
 from compress.figures import Answers, Places
 from compress.report import Change, Plan, Report
@@ -53,7 +53,7 @@ def validate(checkpoint: Path, made: Path, plan: Plan, rows: int) -> Report:
         print(report, flush=True)
     report.check(plan)
     replace(manifest, validation=report.figures()).write(made)
-    card.add(made, "Validated", str(report).partition("\n\n")[0])
+    packed_files.add_to_card(made, "Validated", str(report).partition("\n\n")[0])
     return report
 
 

@@ -32,7 +32,7 @@ SENTENCEPIECE = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-# What lies in the place of a checkpoint, and what to do about it.
+# What may lie in the place of a checkpoint, and what to do about it.
 FOREIGN = (
     (
         "adapter_config.json",
@@ -66,7 +66,7 @@ _HERE = Path(__file__).resolve().parent
 
 
 def default_dir() -> Path:
-    """/opt/ml/model if there is one, whatever lies there, else the bundled model."""
+    """Return /opt/ml/model if there is one, whatever lies there, else the bundled model."""
     if PLATFORM_DIR.exists():
         return PLATFORM_DIR
     installed = _HERE / "bundled"
@@ -102,7 +102,7 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
 
 
 def _warn_of_unused(options: Options, model: Model) -> None:
-    """A packed model is what pack-model has checked, so its manifest wins."""
+    """Warn of options that a packed model does not use: its manifest is what was checked."""
     if options.max_length not in (None, model.max_length):
         log.warning(
             "MAX_LENGTH=%d is not used: the manifest of this packed model says %d tokens; pack it "
@@ -118,7 +118,7 @@ def _warn_of_unused(options: Options, model: Model) -> None:
 
 
 def entries(directory: Path) -> list[Path]:
-    """What lies in a model directory; raises ArtifactError unless each file can be opened safely.
+    """List a model directory; raises ArtifactError unless each file can be opened safely.
 
     Folders in it are left alone, since nothing in them is read.
     """
@@ -236,7 +236,7 @@ def _check_tokenizer(directory: Path, names: Sequence[str]) -> None:
 
 
 def _hint(paths: Sequence[Path]) -> str:
-    """What lies there instead of a model, or where one may be, if what was found tells."""
+    """Say what lies there instead of a model, or where one may be; "" if nothing shows it."""
     for pattern, meaning in FOREIGN:
         path = next((path for path in paths if path.match(pattern)), None)
         if path is not None:

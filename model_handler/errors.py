@@ -1,4 +1,4 @@
-"""What can be wrong with a model or a request for predictions, in words that can be acted on.
+"""Define what can go wrong with a model, or with a request for predictions.
 
 ModelError          the model cannot be served; the message says why and what to do
 |- ArtifactError    what lies in the directory is missing, incomplete or foreign
@@ -34,7 +34,7 @@ class DeadlineError(Exception):
 
 
 class TooManyError(DeadlineError):
-    """There are more texts than the engine can do; about `tokens` of theirs would fit."""
+    """There are more texts than the engine can do in time; about `tokens` tokens would fit."""
 
     def __init__(self, tokens: float, fitting: int = 0) -> None:
         super().__init__(f"about {fitting} texts can be scored in time")

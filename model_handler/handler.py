@@ -1,4 +1,4 @@
-"""READ THIS SECOND: predict texts with the model of one directory, and tell what it took."""
+"""Predict texts with the model of one directory, and say what it took. READ THIS SECOND."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from model_handler.errors import LogitError, TooManyError
 from model_handler.loading import Loader, Status, open_batched, settle
 from model_handler.pace import MARGIN
 from model_handler.resources import Limits
-from model_handler.tokens import Text
+from model_handler.tokens import Row, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Scored:
-    """One prediction for each of N texts, in their order, and what they took.
+    """One prediction for each of N texts, in their order, and what scoring them took.
 
     `logits`: float32 (N, L) for the L `labels`, None where there was no text. `function`: what
     transformers' pipeline would make scores of them with.
@@ -57,7 +57,7 @@ class Scored:
 class Handler:
     """Serves one model directory from any number of threads.
 
-    `open_model` is a seam for other engines; deadlines are told by `clock`.
+    `open_model` is replaced to open models in another way; deadlines are times of `clock`.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Handler:
         scores: bool = False,
         threshold: float = outputs.THRESHOLD,
     ) -> Scored:
-        """Score texts by a deadline, and tell what it took.
+        """Score texts by a deadline, and say what it took.
 
         `scores` keeps those of all labels, where a text gets one; where it gets several, those with
         a score of `threshold` or more. Raises ModelError; a DeadlineError: TooManyError with the
@@ -133,8 +133,8 @@ class Handler:
                 raise TooManyError(most)
             run = batcher.logits(rows, deadline)
         except TooManyError as error:
-            fitting = bisect_right(list(accumulate(map(len, rows))), error.tokens)
-            raise TooManyError(error.tokens, texts.index(once[fitting])) from None
+            first_left_out = once[_fitting(rows, error.tokens)]
+            raise TooManyError(error.tokens, texts.index(first_left_out)) from None
         # Not before the load, which imports it too: no two threads can import numpy at one time.
         import numpy as np
 
@@ -158,6 +158,11 @@ class Handler:
         return Scored(found, usage, run.logits[places], model.labels, model.pipeline_function)
 
 
+def _fitting(rows: Sequence[Row], most: float) -> int:
+    """Count the rows, from the first on, that together have `most` tokens or fewer."""
+    return bisect_right(list(accumulate(map(len, rows))), most)
+
+
 def _times(places: Sequence[int], found: Sequence[bool]) -> int:
-    """How many of the places have what was found."""
+    """Count the places that have what was found."""
     return sum(found[place] for place in places) if any(found) else 0

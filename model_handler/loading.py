@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 # What a load leaves for later waits for the first prediction, but not longer than this.
 SETTLE_AFTER_SECONDS = 1.0
-# So long the first answer has the CPU for itself, to be written and sent.
+# For so long the first answer has the CPU to itself, to be written and sent.
 ANSWER_SECONDS = 0.02
 
 

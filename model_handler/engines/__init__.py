@@ -1,4 +1,4 @@
-"""The seam between the handler and what computes: an engine makes logits of token ids."""
+"""Define what an engine is: it computes the logits of token ids, and is all that knows how."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def test_without_the_extra_one_line_says_how_to_install_it(
     tmp_path: Path, checkpoint: Path
 ) -> None:
     found = without({"torch", "transformers", "onnx"}, checkpoint, tmp_path / "out")
-    assert found.returncode == 1
+    assert found.returncode == 2
     assert found.stderr.count("\n") == 1
     assert found.stderr.startswith("pack-model: torch is not installed, which packing needs: pip ")
     assert "https://download.pytorch.org/whl/cpu" in found.stderr
