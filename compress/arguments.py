@@ -1,4 +1,4 @@
-"""The command line of pack-model: what --help says, and which options go together."""
+"""Read the command line of pack-model, and refuse options that do not go together."""
 
 from __future__ import annotations
 

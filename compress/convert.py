@@ -1,4 +1,4 @@
-"""Convert a checkpoint: export its graph, fuse it, quantise it, and compare the two."""
+"""Convert a checkpoint: export its graph, fuse and quantise it, and compare the answers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Quantised:
-    """A graph in its place: its answers to the probe texts, and how far from the checkpoint's.
+    """A graph in its place: its answers to the probe texts, and their drift from the checkpoint's.
 
     `size` is in bytes, `milliseconds` are those of a sentence.
     """
@@ -103,17 +103,17 @@ def _within(
             f"the packed model drifts: its logits are off by {last.drift:.3f}, {allowed:.3f} "
             f"is allowed; raise --tolerance, or {REMEDY}"
         )
-    told = (
+    cost = (
         f"{wide}; {last.size / 1e6:.2f} MB instead of {first.size / 1e6:.2f}, and "
         f"{last.milliseconds:.1f} ms for {drifts.TOKENS} tokens on this CPU instead of "
         f"{first.milliseconds:.1f}"
     )
-    say(told)
-    return last, told
+    say(cost)
+    return last, cost
 
 
 def _fused(found: Checkpoint, exported: Path) -> tuple[Path, bool]:
-    """The float32 graph, fused if that changes no answer, and whether padding changes answers.
+    """Fuse the float32 graph if that changes no answer; also find whether padding changes answers.
 
     Raises EngineError if the graph answers otherwise than the checkpoint.
     """

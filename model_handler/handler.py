@@ -57,7 +57,7 @@ class Scored:
 class Handler:
     """Serves one model directory from any number of threads.
 
-    `open_model` is replaced to open models in another way; deadlines are times of `clock`.
+    `open_model` opens the model; deadlines and the stop time are times of `clock`.
     """
 
     def __init__(
@@ -135,12 +135,7 @@ class Handler:
         except TooManyError as error:
             first_left_out = once[_fitting(rows, error.tokens)]
             raise TooManyError(error.tokens, texts.index(first_left_out)) from None
-        # Not before the load, which imports it too: no two threads can import numpy at one time.
-        import numpy as np
-
-        if not np.isfinite(run.logits).all():
-            raise LogitError("the model computed something that is no number")
-        read = outputs.read(run.logits, model.labels, model.problem_type, scores, threshold)
+        read = _read_outputs(model, run.logits, scores, threshold)
         self._loader.used.set()
         place = {text: number for number, text in enumerate(once)}
         places = [place[text] for text in texts]
@@ -156,6 +151,18 @@ class Handler:
         )
         found = [read[number] for number in places]
         return Scored(found, usage, run.logits[places], model.labels, model.pipeline_function)
+
+
+def _read_outputs(
+    model: Model, logits: np.ndarray, scores: bool, threshold: float
+) -> list[outputs.Output]:
+    """Read the outputs off logits, float32 (N, L); raises LogitError unless they are numbers."""
+    # Not before the load, which imports it too: no two threads can import numpy at one time.
+    import numpy as np
+
+    if not np.isfinite(logits).all():
+        raise LogitError("the model computed something that is no number")
+    return outputs.read(logits, model.labels, model.problem_type, scores, threshold)
 
 
 def _fitting(rows: Sequence[Row], most: float) -> int:

@@ -123,7 +123,7 @@ def loss(model: Any, tokenizer: Any, batch: list[Review]) -> Any:
 
 
 def start(checkpoint: Path | None) -> tuple[Any, Any]:
-    """Open a checkpoint, or the pre-trained encoder with a new three-class head; and its tokenizer."""
+    """Open a checkpoint, or the encoder with a new three-class head, and its tokenizer."""
     from all_minilm_l6_v2 import extract_model
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""Balanced epochs of reviews."""
+"""Reviews are read, and drawn into balanced epochs."""
 
 from __future__ import annotations
 
