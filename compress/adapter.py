@@ -61,7 +61,7 @@ def _base_model(directory: Path, base: Path) -> tuple[Any, set[str]]:
     names, outputs = _weights(directory / WEIGHTS)
     verbosity = logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # nor here; what lacks is told below
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # nor here; what is missing is said below
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             base,

@@ -103,7 +103,7 @@ def _files(directory: Path) -> dict[str, Path]:
 
 
 def _left_out(directory: Path, files: Mapping[str, Path]) -> tuple[str, ...]:
-    """Name what lies in a directory, or in its code, and is not among the archive's files."""
+    """Name what is in a directory, or in its code, but not among the files of the archive."""
     paths = [path for path in directory.iterdir() if path.name != CODE]
     paths += [path for path in (directory / CODE).rglob("*") if not path.is_dir()]
     names = {path.relative_to(directory).as_posix() for path in paths}

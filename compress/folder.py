@@ -62,7 +62,7 @@ def created(folder: Path) -> Iterator[None]:
 def whole(out: Path) -> Iterator[tuple[Path, Path]]:
     """Give two empty folders; what the block leaves in the first is in `out` if it ends well.
 
-    The second is for files in between. If it fails, `out` is as it was before. They lie in `out`
+    The second is for files in between. If it fails, `out` is as it was before. They are in `out`
     itself, which may be where another disk is mounted, and cannot be replaced then.
     """
     hidden = out / ".pack-model"

@@ -16,7 +16,7 @@ TOKENWISE = {"Add", "BiasGelu", "FastGelu", "LayerNormalization", "MatMul"}
 def fuse(source: Path, target: Path, heads: int, hidden: int) -> None:
     """Fuse attention, layer norm and GELU into onnxruntime's own operators.
 
-    Both graphs lie in one folder, and share the weights in a file beside them. Raises whatever the
+    Both graphs are in one folder, and share the weights in a file beside them. Raises whatever the
     fusions raise for a graph that they do not expect.
     """
     import onnx

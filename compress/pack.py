@@ -43,7 +43,7 @@ class Packed:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; --help describes it, and the exit codes."""
     options = arguments.read(argv)
-    # Only to add weights for this CPU needs no more than serving does.
+    # Adding weights for this CPU to a packed folder needs no more than serving does.
     lacking = None if options.prepack_only else extras.missing("compress", "packing")
     if lacking is not None:
         _fail(lacking, 2)

@@ -1,4 +1,4 @@
-"""Write what lies beside the graph of a packed model: tokenizer.json, and README.md (the card)."""
+"""Write the files beside the graph of a packed model: tokenizer.json and README.md, its card."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Reference:
         return min(absolute, max(SHARE * self.spread(), LEAST))
 
     def same(self, run: Run) -> bool:
-        """Return whether `run` gives these logits, up to rounding of float32; a failure is a no."""
+        """Return whether `run` gives these logits, up to rounding of float32; no if it fails."""
         try:
             worst = self.errors(run).max()
         except Exception:  # onnxruntime raises types of its own
@@ -135,7 +135,7 @@ def unequal_rows(tokenizer: Tokenizer) -> list[Row]:
 
 
 def together(run: Run, rows: Sequence[Row], pad_id: int) -> bool:
-    """Return whether padded rows get the same answers in a batch as alone; a failure is a no."""
+    """Return whether padded rows get the same answers in a batch as alone; no if it fails."""
     alone = tuple(tokens.pad([row], pad_id) for row in rows)
     expected = Reference(alone, answers(run, alone))
     batch = tokens.pad(rows, pad_id)
@@ -143,8 +143,8 @@ def together(run: Run, rows: Sequence[Row], pad_id: int) -> bool:
 
 
 def _rows(tokenizer: Tokenizer, words: Iterable[int]) -> list[Row]:
-    spoken = TEXTS[-2].split()
-    found = [" ".join((spoken * (count // len(spoken) + 1))[:count]) for count in words]
+    text = TEXTS[-2].split()
+    found = [" ".join((text * (count // len(text) + 1))[:count]) for count in words]
     return tokens.encode(tokenizer, found)
 
 

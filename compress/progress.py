@@ -45,7 +45,7 @@ class Steps:
 
 @contextmanager
 def bar(total: int, unit: str) -> Iterator[Callable[[int], object]]:
-    """Show a bar of a step with `total` units; call what it gives with how many more are done."""
+    """Show a progress bar; call what it gives with the number of units that are newly done."""
     try:
         from tqdm import tqdm
     except ImportError:  # a step that needs none of the extra [compress]

@@ -36,7 +36,7 @@ def quantise(
 
     `forms` are of weights that get another than int8. With `switch`, each weight has both int8 and
     that form, and the graph a further input `wide`, bool, one for each weight, to choose. Both
-    graphs lie in one folder. Returns the weights, and where in the model each is used.
+    graphs are in one folder. Returns the weights, and where in the model each is used.
     """
     import onnx
 

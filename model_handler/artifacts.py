@@ -1,4 +1,4 @@
-"""Open a model directory with the engine that fits what lies there, or say what is wrong."""
+"""Open a model directory with the engine that fits its files, or say what is wrong with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SENTENCEPIECE = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-# What may lie in the place of a checkpoint, and what to do about it.
+# What may be there in the place of a checkpoint, and what to do about it.
 FOREIGN = (
     (
         "adapter_config.json",
@@ -66,7 +66,7 @@ _HERE = Path(__file__).resolve().parent
 
 
 def default_dir() -> Path:
-    """Return /opt/ml/model if there is one, whatever lies there, else the bundled model."""
+    """Return /opt/ml/model if it exists, whatever is in it, else the bundled model."""
     if PLATFORM_DIR.exists():
         return PLATFORM_DIR
     installed = _HERE / "bundled"
@@ -157,7 +157,7 @@ def _check_entry(path: Path, inside: str) -> None:
 
 
 def check_checkpoint(directory: Path, paths: Sequence[Path]) -> None:
-    """Raise ArtifactError unless a sequence-classification checkpoint lies in the directory."""
+    """Raise ArtifactError unless a sequence-classification checkpoint is in the directory."""
     names = [path.name for path in paths]
     found = ", ".join(names[:10]) or "nothing"
     if "adapter_config.json" in names:  # transformers would look elsewhere for what it changes
@@ -236,7 +236,7 @@ def _check_tokenizer(directory: Path, names: Sequence[str]) -> None:
 
 
 def _hint(paths: Sequence[Path]) -> str:
-    """Say what lies there instead of a model, or where one may be; "" if nothing shows it."""
+    """Say what is there instead of a model, or where one may be; "" if nothing shows it."""
     for pattern, meaning in FOREIGN:
         path = next((path for path in paths if path.match(pattern)), None)
         if path is not None:

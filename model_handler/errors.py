@@ -1,7 +1,7 @@
 """Define what can go wrong with a model, or with a request for predictions.
 
 ModelError          the model cannot be served; the message says why and what to do
-|- ArtifactError    what lies in the directory is missing, incomplete or foreign
+|- ArtifactError    files of the model are missing, incomplete or of another kind
 |- EngineError      the files are whole, but the engine cannot be opened or answers wrongly
 
 LogitError          a text has made the model compute something that is no number
@@ -18,7 +18,7 @@ class ModelError(Exception):
 
 
 class ArtifactError(ModelError):
-    """What lies in the model directory is missing, incomplete or foreign."""
+    """Files of the model are missing, incomplete or of another kind."""
 
 
 class EngineError(ModelError):

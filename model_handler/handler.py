@@ -73,7 +73,7 @@ class Handler:
         options = options or Options()
         self.stop = StopTime()
         opened = partial(open_batched, directory, limits, options, open_model, clock, self.stop)
-        self._loader = Loader(opened, settle, limits.threads, clock, self.stop)
+        self._loader = Loader(opened, settle, limits.threads, self.stop, clock)
         self.start = self._loader.start
         self.wait = self._loader.wait
 

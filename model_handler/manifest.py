@@ -19,7 +19,7 @@ from model_handler.tokens import Pairs
 NAME = "manifest.json"
 FORMAT_VERSION = 3
 # Files up to this size are hashed before the first prediction, at a cost of a few milliseconds.
-# Only weights are larger; those go through the probe then, and are hashed once it is out.
+# Only weights are larger; those go through the probe then, and are hashed after it.
 SMALL = 8_000_000
 # A hash beside requests: after a piece of a millisecond or two, a pause of several times as long.
 PIECE = 2 * 1024 * 1024

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 # What was measured for less time than this is too little to go by.
 ENOUGH_SECONDS = 1.0
-# After so long a time, what was measured before counts half: other load comes and goes.
+# After this time, what was measured before counts half: other load comes and goes.
 HALF_LIFE_SECONDS = 10.0
 # A pace is believed to be wrong by this factor at most: nothing is refused that could be done in
-# time at so many times the pace. Long rows cost more for each token than short ones, for example.
+# time at MARGIN times the pace. Long rows cost more for each token than short ones, for example.
 MARGIN = 1.5
 
 

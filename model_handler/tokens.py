@@ -19,10 +19,10 @@ Text = str | tuple[str, str]
 # Texts encoded at once. The tokenizer keeps more than a hundred bytes for each token of a text, its
 # place and its spelling among them, until the ids are taken out; of a large body that is too much.
 CHUNK = 128
-# For the same reason only the beginning of a very long text is looked at: so many characters for
+# For the same reason only the beginning of a very long text is looked at: this many characters for
 # each token that is kept. English has four to five.
 CHARACTERS = 40
-# A word longer than so many tokens could be is cut as well.
+# A single word that is longer than this for each token is cut as well.
 LONGEST_WORD = 10 * CHARACTERS
 
 

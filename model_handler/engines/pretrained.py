@@ -20,7 +20,7 @@ def read(directory: Path) -> tuple[Any, list[str], Any]:
 
     try:
         # weights_only keeps pickled code in a pytorch_model.bin from running. What the weights lack
-        # or have in another shape is made up at random: told in `info`, it is refused.
+        # or have in another shape is made up at random: `info` names it, and it is refused below.
         model, info = AutoModelForSequenceClassification.from_pretrained(
             directory,
             local_files_only=True,
