@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.harness.texts import REVIEWS
 from model_handler import Handler, Limits, Prediction, artifacts, resources
-from training import data, metrics
+from training import data, scoring
 
 STEP = 100
 
@@ -31,4 +31,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         texts = [review.text for review in reviews[start : start + STEP]]
         found = handler.predict(texts)
         predicted += [int(one.predicted_label) for one in found if isinstance(one, Prediction)]
-    print(json.dumps(metrics.report([review.label for review in reviews], predicted), indent=1))
+    print(json.dumps(scoring.report([review.label for review in reviews], predicted), indent=1))

@@ -1,1 +1,1 @@
-"""Offline: a checkpoint in, a smaller model out that is proven to answer alike."""
+"""Pack a checkpoint into a smaller model that is proven to answer alike; not imported by serve."""

@@ -1,4 +1,4 @@
-"""Merge a LoRA adapter with its base model: the checkpoint that both together are."""
+"""Merge a LoRA adapter with its base model into one checkpoint."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def merge(directory: Path, merged: Path, find: Callable[[str], Path]) -> None:
         model, made_up = _base_model(directory, base)
         if not made_up:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of what the two libraries plan
+                warnings.simplefilter("ignore")  # they announce changes of the two libraries
                 whole = peft.PeftModel.from_pretrained(model, directory).merge_and_unload()
             whole.save_pretrained(merged)
             _save_tokenizer(directory, base, merged)
@@ -61,7 +61,7 @@ def _base_model(directory: Path, base: Path) -> tuple[Any, set[str]]:
     names, outputs = _weights(directory / WEIGHTS)
     verbosity = logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # nor here; what lacks is told below
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # nor here; what is missing is said below
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             base,
@@ -89,7 +89,7 @@ def _save_tokenizer(directory: Path, base: Path, merged: Path) -> None:
 
 
 def _weights(path: Path) -> tuple[set[str], int | None]:
-    """The weights that an adapter replaces, by name, and how many outputs its last layer has."""
+    """Name the weights that an adapter replaces, and count the outputs of its last layer."""
     from safetensors import safe_open
 
     with safe_open(path, "pt") as found:
@@ -101,7 +101,7 @@ def _weights(path: Path) -> tuple[set[str], int | None]:
 
 
 def _config(directory: Path, base: Path, outputs: int | None) -> Any:
-    """The adapter's own config.json, else the base model's with as many labels as outputs."""
+    """Read the adapter's own config.json, else the base model's with as many labels as outputs."""
     from transformers import AutoConfig
 
     own = (directory / artifacts.CONFIG).exists()

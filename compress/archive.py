@@ -1,4 +1,4 @@
-"""Write the model.tar.gz that SageMaker wants of a packed directory."""
+"""Write a packed directory as the model.tar.gz that SageMaker takes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO
 
 from compress import folder, interrupts, progress
+from compress.packed_files import CARD
 from model_handler import manifest as manifests
 from model_handler.errors import ArtifactError
 
-CARD = "README.md"
 # Where SageMaker's containers look for an owner's own code:
 # https://sagemaker.readthedocs.io/en/stable/frameworks/pytorch/using_pytorch.html
 CODE = "code"
@@ -40,7 +40,7 @@ def check(target: Path, directory: Path) -> None:
 
 @contextmanager
 def placed(target: Path | None, directory: Path) -> Iterator[Callable[[Path], tuple[str, ...]]]:
-    """Give a function that writes the archive of a folder, at `target` once the block ends well.
+    """Give a function that archives a folder; the archive is at `target` if the block ends well.
 
     The function is `write` below, without its second argument; if there is no `target`, it does
     nothing. Raises ArtifactError at once if an archive of `directory` cannot be written there.
@@ -89,7 +89,7 @@ def write(directory: Path, target: Path) -> tuple[str, ...]:
 
 
 def _files(directory: Path) -> dict[str, Path]:
-    """The files that belong in the archive, by their names in it, sorted."""
+    """Find the files that belong in the archive, by their names in it, sorted."""
     manifest = manifests.read(directory)
     names = {manifests.NAME, *manifest.files}
     for prepacked in manifest.prepacked:
@@ -103,7 +103,7 @@ def _files(directory: Path) -> dict[str, Path]:
 
 
 def _left_out(directory: Path, files: Mapping[str, Path]) -> tuple[str, ...]:
-    """What lies in a directory, or in its code, and is not among the files of the archive."""
+    """Name what is in a directory, or in its code, but not among the files of the archive."""
     paths = [path for path in directory.iterdir() if path.name != CODE]
     paths += [path for path in (directory / CODE).rglob("*") if not path.is_dir()]
     names = {path.relative_to(directory).as_posix() for path in paths}
@@ -111,13 +111,13 @@ def _left_out(directory: Path, files: Mapping[str, Path]) -> tuple[str, ...]:
 
 
 def _is_code(inside: Path, path: Path) -> bool:
-    """Whether a path is a plain file, not hidden and not compiled: what an owner wrote."""
+    """Return whether a path is a plain file, not hidden and not compiled: an owner's code."""
     hidden = any(part.startswith(".") or part == "__pycache__" for part in inside.parts)
     return not hidden and stat.S_ISREG(path.lstat().st_mode)
 
 
 class _Counted:
-    """A file that tells how many bytes were read of it."""
+    """A file that calls `count` with how many bytes were read of it."""
 
     def __init__(self, content: IO[bytes], count: Callable[[int], object]) -> None:
         self._content = content

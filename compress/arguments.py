@@ -1,17 +1,18 @@
-"""The command line of pack-model: what --help says, and which options go together."""
+"""Read the command line of pack-model, and refuse options that do not go together."""
 
 from __future__ import annotations
 
 import argparse
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 
-PACKAGE = "sagemaker-serverless-sentiment"
+from model_handler.extras import PROJECT
+
 EPILOG = """\
 exit codes:
   0    the folder is written, and the archive if one is asked for
   1    refused: one line on stderr says why; nothing is left behind
-  2    the command line is wrong
+  2    the command line is wrong, or a package that packing needs is not installed
   129, 130, 143  stopped by SIGHUP, SIGINT (Ctrl-C) or SIGTERM; nothing is left behind
 
 examples:
@@ -37,6 +38,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version(PROJECT)}")
+    _add_packing(parser)
+    _add_proof(parser)
+    return parser
+
+
+def _add_packing(parser: argparse.ArgumentParser) -> None:
+    """Add what says which checkpoint to pack, and how."""
     add = parser.add_argument
     add(
         "checkpoint",
@@ -74,9 +83,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="how far a logit of the probe texts may move",
     )
-    add("--version", action="version", version=f"%(prog)s {metadata.version(PACKAGE)}")
-    proof = parser.add_argument_group("proof on your own texts")
-    add = proof.add_argument
+
+
+def _add_proof(parser: argparse.ArgumentParser) -> None:
+    """Add the options that compare the packed model with its checkpoint."""
+    add = parser.add_argument_group("proof on your own texts").add_argument
     add(
         "--validate",
         type=Path,
@@ -103,7 +114,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="refuse it if macro-F1 drops by more; needs --labels",
     )
-    return parser
 
 
 def _count(text: str) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is known of a checkpoint once its weights are out of memory.
+    """What is kept of a checkpoint once its weights are out of memory.
 
     `heads` and `hidden` are of its attention, 0 where config.json does not say. `texts` are the
     probe texts, `lengths` rows from the shortest to the longest.

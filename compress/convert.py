@@ -1,4 +1,4 @@
-"""Convert a checkpoint: export its graph, fuse it, quantise it, and compare the two."""
+"""Convert a checkpoint: export its graph, fuse and quantise it, and compare the answers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import compress.drift as drifts
-from compress import card, graph, probe, quantise, tokenizer
 from compress import checkpoint as checkpoints
+from compress import fusion, packed_files, prepack, probe, quantise
 from compress.checkpoint import Checkpoint
-from compress.forms import Form
+from compress.weights import Form
 from model_handler import Limits, engines, resources
 from model_handler import manifest as manifests
 from model_handler.errors import EngineError
@@ -44,7 +44,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Quantised:
-    """A graph in its place: its answers to the probe texts, and how far from the checkpoint's.
+    """A graph in its place: its answers to the probe texts, and their drift from the checkpoint's.
 
     `size` is in bytes, `milliseconds` are those of a sentence.
     """
@@ -78,7 +78,7 @@ def convert(
         say("quantise")
         allowed = found.texts.allowed(options.tolerance)
         last, wide = _within(allowed, found, source, made, say)
-    tokenizer.save(found.tokenizer, made / "tokenizer.json")
+    packed_files.write_tokenizer(made, found.tokenizer)
     _describe(found, made, last, equal_lengths, wide, allowed)
     return last.drift
 
@@ -103,23 +103,23 @@ def _within(
             f"the packed model drifts: its logits are off by {last.drift:.3f}, {allowed:.3f} "
             f"is allowed; raise --tolerance, or {REMEDY}"
         )
-    told = (
+    cost = (
         f"{wide}; {last.size / 1e6:.2f} MB instead of {first.size / 1e6:.2f}, and "
         f"{last.milliseconds:.1f} ms for {drifts.TOKENS} tokens on this CPU instead of "
         f"{first.milliseconds:.1f}"
     )
-    say(told)
-    return last, told
+    say(cost)
+    return last, cost
 
 
 def _fused(found: Checkpoint, exported: Path) -> tuple[Path, bool]:
-    """The float32 graph, fused if that changes no answer, and whether padding changes answers.
+    """Fuse the float32 graph if that changes no answer; also find whether padding changes answers.
 
     Raises EngineError if the graph answers otherwise than the checkpoint.
     """
     fused = exported.with_name("fused.onnx")
     try:
-        graph.fuse(exported, fused, found.heads, found.hidden)
+        fusion.fuse(exported, fused, found.heads, found.hidden)
     except Exception:  # the fusions raise many types for a graph that they do not expect
         fused.unlink(missing_ok=True)
     for path in (fused, exported):
@@ -162,7 +162,7 @@ def _quantise(found: Checkpoint, source: Path, made: Path, forms: Mapping[str, F
     quantised = source.with_name("quantised.onnx")
     quantise.quantise(source, quantised, forms)
     try:
-        files = graph.save(quantised, made / GRAPH)
+        files = prepack.optimise(quantised, made / GRAPH)
     except (refusals.InvalidGraph, refusals.NotImplemented) as error:
         raise EngineError(
             f"{found.architecture} cannot be packed, onnxruntime cannot run its graph: {REMEDY}"
@@ -212,4 +212,4 @@ def _describe(
         pairs=found.pairs,
     )
     manifest.write(made)
-    card.write(made, manifest, found.directory, last.drift, allowed)
+    packed_files.write_card(made, manifest, found.directory, last.drift, allowed)

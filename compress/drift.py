@@ -1,4 +1,4 @@
-"""Find the weights that make an int8 graph drift, by measuring, and a wider form for them."""
+"""Find by measuring which weights make an int8 graph drift, and a wider form for them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from compress import quantise
-from compress.forms import Form
 from compress.probe import Reference
+from compress.weights import Form
 from model_handler import Limits, resources
 from model_handler.tokens import Batch
 
@@ -24,8 +24,6 @@ MARGIN = 0.9
 # The graph that is timed has a row of so many tokens, which is a sentence.
 TOKENS = 16
 RUNS = 20
-
-
 # Weights that are named; of a large model dozens may be wider.
 NAMED = 8
 
@@ -98,12 +96,12 @@ class _Switched:
         graph.with_suffix(".bin").unlink()  # it stays mapped
 
     def errors(self, texts: Reference, wide: np.ndarray) -> np.ndarray:
-        """How far logits are from the checkpoint's if these weights have the wider form."""
+        """Measure how far logits are from the checkpoint's if these weights are wider."""
         return texts.errors(lambda batch: run(self._session, batch, wide=wide))
 
 
 def run(session: onnxruntime.InferenceSession, batch: Batch, **more: np.ndarray) -> np.ndarray:
-    """Logits of a batch, with further inputs than a packed model has."""
+    """Compute the logits of a batch, with more inputs than a packed model has."""
     fields = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
     feed = fields | more
     wanted = {each.name: feed[each.name] for each in session.get_inputs()}
@@ -112,7 +110,7 @@ def run(session: onnxruntime.InferenceSession, batch: Batch, **more: np.ndarray)
 
 
 def milliseconds(session: onnxruntime.InferenceSession, texts: Reference) -> float:
-    """The time of a run with a row of TOKENS tokens, or as many as the longest row has."""
+    """Time a run with a row of TOKENS tokens, or as many as the longest row has."""
     longest = max(texts.batches, key=lambda batch: batch.ids.shape[1])
     batch = Batch(*(each[:, :TOKENS] for each in (longest.ids, longest.mask, longest.types)))
     times = []

@@ -1,4 +1,4 @@
-"""Read the texts to validate with: JSON Lines with records as the server takes them, and labels."""
+"""Read the texts to validate with: JSON Lines of records as the server takes them, with labels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ExamplesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the model answers, which says what a label may be, and how pairs are written."""
+    """What the model answers: it decides what a label may be, and how pairs are written."""
 
     problem_type: ProblemType
     labels: tuple[Label, ...]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.weights import Weights
+from compress.weights import WeightFile
 from model_handler.errors import EngineError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def export(model: Any, names: Sequence[str], example: Batch, target: Path) -> No
         ) from error
     graph = onnx.load(outline)
     outline.unlink()
-    _attach(graph.graph, model, names, Weights(target.with_suffix(".bin")))
+    _attach(graph.graph, model, names, WeightFile(target.with_suffix(".bin")))
     onnx.save(graph, target)
 
 
@@ -81,7 +81,7 @@ def _logits_only(model: Any, names: Sequence[str]) -> Any:
     return LogitsOnly(model).eval()
 
 
-def _attach(graph: Any, model: Any, names: Sequence[str], weights: Weights) -> None:
+def _attach(graph: Any, model: Any, names: Sequence[str], weights: WeightFile) -> None:
     """Make initializers of the inputs that are weights, transposed where the graph does that."""
     values = {f"model.{name}": tensor for name, tensor in model.named_buffers()}
     for name, tensor in model.named_parameters(remove_duplicate=False):

@@ -59,7 +59,7 @@ def quality(answers: Answers, labels: Sequence[object]) -> dict[str, Any]:
 
 
 def _indicators(answers: Answers, which: int, labels: int) -> np.ndarray:
-    """1 where a label is among those of each kind of text, float (C, L)."""
+    """Make a table, float (C, L): 1 where a label is among those of each kind of text."""
     import numpy as np
 
     table = np.zeros((len(answers), labels))
@@ -71,7 +71,7 @@ def _indicators(answers: Answers, which: int, labels: int) -> np.ndarray:
 def _macro_f1(
     counts: np.ndarray, right: np.ndarray, found: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    """Macro-F1 over some labels, (R,), for R ways to count the C kinds of texts, (R, C)."""
+    """Compute macro-F1 over some labels, (R,), for R ways to count C kinds of texts, (R, C)."""
     import numpy as np
 
     hits = counts @ (right * found)[:, labels]
@@ -114,7 +114,7 @@ def errors(right: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str
 
 
 def _interval(changes: np.ndarray) -> list[float]:
-    """The middle 95 % of the changes in resamples."""
+    """Return the interval of the middle 95 % of the changes in resamples."""
     import numpy as np
 
     return [float(each) for each in np.percentile(changes, [2.5, 97.5])]

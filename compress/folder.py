@@ -62,11 +62,11 @@ def created(folder: Path) -> Iterator[None]:
 def whole(out: Path) -> Iterator[tuple[Path, Path]]:
     """Give two empty folders; what the block leaves in the first is in `out` if it ends well.
 
-    The second is for files in between. If it fails, `out` is as it was before. They lie in `out`
+    The second is for files in between. If it fails, `out` is as it was before. They are in `out`
     itself, which may be where another disk is mounted, and cannot be replaced then.
     """
-    room = out / ".pack-model"
-    made, scratch = room / "made", room / "scratch"
+    hidden = out / ".pack-model"
+    made, scratch = hidden / "made", hidden / "scratch"
     moved: list[Path] = []
     with created(out):
         try:
@@ -84,7 +84,7 @@ def whole(out: Path) -> Iterator[tuple[Path, Path]]:
             raise
         finally:
             with interrupts.held():
-                shutil.rmtree(room, ignore_errors=True)
+                shutil.rmtree(hidden, ignore_errors=True)
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def space_for(path: Path) -> Iterator[None]:
 def full_disk_noticed(directory: Path) -> Iterator[None]:
     """Raise OSError where a library's own error comes from a full disk.
 
-    To be asked before what was written is removed.
+    Use it before what was written is removed, which makes space again.
     """
     try:
         yield

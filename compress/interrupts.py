@@ -40,7 +40,7 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Put off what a signal does until the block is through: it must not stop half-way."""
+    """Put off what a signal does until the block is done: it must not stop half-way."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are handled in the main thread only
         return

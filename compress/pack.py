@@ -1,9 +1,8 @@
-"""The console script pack-model: make a packed model directory of a checkpoint."""
+"""Make a packed model directory of a checkpoint: the command pack-model."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 import traceback
 from argparse import Namespace
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from compress import (
     archive,
@@ -26,30 +26,27 @@ from compress import (
     source,
     validate,
 )
-from model_handler import ModelError, resources
+from model_handler import ModelError, extras, resources
 from model_handler import manifest as manifests
 
-# What the extra [compress] brings; serving a packed model needs none of it.
-NEEDED = ("torch", "transformers", "safetensors", "onnx", "sympy", "tqdm")
-# torch's default build for Linux brings gigabytes of CUDA, which nothing here uses.
-INSTALL = (
-    "pip install torch --index-url https://download.pytorch.org/whl/cpu && "
-    f"pip install '{arguments.PACKAGE}[compress]' (in a clone of this project: '.[compress]')"
-)
 REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, report.BudgetError)
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What came out: how far a logit of the probe texts moved, and what is not in the archive."""
+    """How far a logit of the probe texts moved at most, and what was left out of the archive."""
 
     drift: float
     left_out: tuple[str, ...] = ()
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line: see --help, which has the exit codes, too."""
+    """Run the command line; --help describes it, and the exit codes."""
     options = arguments.read(argv)
+    # Adding weights for this CPU to a packed folder needs no more than serving does.
+    lacking = None if options.prepack_only else extras.missing("compress", "packing")
+    if lacking is not None:
+        _fail(lacking, 2)
     try:
         with interrupts.raised(), progress.Steps() as say:
             _run(options, say)
@@ -73,7 +70,6 @@ def _run(options: Namespace, say: progress.Steps) -> None:
         left_out = _prepack(out, options.archive, say)
         done = f"weights for {resources.cpu_kind()} added"
     else:
-        _check_installed()
         plan = options.validate and report.Plan(
             options.validate, options.labels, options.min_agreement, options.max_f1_drop
         )
@@ -94,16 +90,6 @@ def _run(options: Namespace, say: progress.Steps) -> None:
     size = sum(path.stat().st_size for path in out.iterdir() if path.is_file())
     with suppress(OSError):
         print(f"{out}: {size / 1e6:.1f} MB, {done}", flush=True)
-
-
-def _check_installed() -> None:
-    for name in NEEDED:
-        try:
-            found = importlib.util.find_spec(name)
-        except ImportError:
-            found = None
-        if found is None:
-            raise ModelError(f"{name} is not installed, which packing needs: {INSTALL}")
 
 
 def pack(
@@ -158,7 +144,7 @@ def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple
         return write_archive(directory)
 
 
-def _fail(reason: str, code: int = 1) -> None:
+def _fail(reason: str, code: int = 1) -> NoReturn:
     """Write one line to stderr, and end."""
     progress.write(f"pack-model: {' '.join(reason.split())}\n")
     sys.exit(code)

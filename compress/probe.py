@@ -1,4 +1,4 @@
-"""Compare two models by their answers to probe texts, and decide how far these may be apart."""
+"""Compare two models by their answers to probe texts, and decide how far apart these may be."""
 
 from __future__ import annotations
 
@@ -72,23 +72,23 @@ class Reference:
     logits: np.ndarray
 
     def errors(self, run: Run) -> np.ndarray:
-        """How far the logits of `run` are from these, (N, L)."""
+        """Measure how far the logits of `run` are from these, (N, L)."""
         import numpy as np
 
         found: np.ndarray = np.abs(answers(run, self.batches) - self.logits)
         return found
 
     def spread(self) -> float:
-        """How far the logits of these rows are apart: of the label where they are most so."""
+        """Return how far apart the logits of these rows are, of the label with the widest range."""
         return float((self.logits.max(axis=0) - self.logits.min(axis=0)).max())
 
     def allowed(self, tolerance: float | None = None) -> float:
-        """How far a logit may move; `tolerance` takes the place of TOLERANCE."""
+        """Return how far a logit may move; `tolerance` takes the place of TOLERANCE."""
         absolute = TOLERANCE if tolerance is None else tolerance
         return min(absolute, max(SHARE * self.spread(), LEAST))
 
     def same(self, run: Run) -> bool:
-        """Whether `run` gives these logits, up to rounding of float32; not if it fails."""
+        """Return whether `run` gives these logits, up to rounding of float32; no if it fails."""
         try:
             worst = self.errors(run).max()
         except Exception:  # onnxruntime raises types of its own
@@ -98,31 +98,31 @@ class Reference:
 
 
 def answers(run: Run, batches: Iterable[Batch]) -> np.ndarray:
-    """Logits of all rows of some batches, float32 (N, L)."""
+    """Compute the logits of all rows of some batches, float32 (N, L)."""
     import numpy as np
 
     return np.concatenate([run(batch) for batch in batches])
 
 
 def texts(model: Model) -> tuple[Batch, ...]:
-    """The probe texts, each alone, and then pairs where the model takes them."""
+    """Encode the probe texts, each alone, and then pairs where the model takes them."""
     found: tuple[Text, ...] = TEXTS if model.pairs is Pairs.REFUSED else (*TEXTS, *PAIRS)
     return _alone(model, tokens.encode(model.tokenizer, found))
 
 
 def lengths(model: Model) -> tuple[Batch, ...]:
-    """Rows of all kinds of lengths, up to the longest, each alone."""
+    """Make rows of all kinds of lengths, up to the longest, each alone."""
     rows = {len(row): row for row in _rows(model.tokenizer, WORDS)}
     return _alone(model, tuple(rows.values()))
 
 
 def logits(model: Model) -> np.ndarray:
-    """The model's own logits of its probe texts, float32 (N, L)."""
+    """Compute a model's own logits of its probe texts, float32 (N, L)."""
     return answers(model.engine.logits, texts(model))
 
 
 def equal_rows(tokenizer: Tokenizer) -> list[Row]:
-    """Rows of one length: a text, its words in reverse, and one with its last token twice."""
+    """Make rows of one length: a text, its words in reverse, and one with its last token twice."""
     (row,) = _rows(tokenizer, [11])
     first, *inner, last = row.ids
     twice = [last, *inner[1:]]
@@ -130,12 +130,12 @@ def equal_rows(tokenizer: Tokenizer) -> list[Row]:
 
 
 def unequal_rows(tokenizer: Tokenizer) -> list[Row]:
-    """Rows of different lengths."""
+    """Make rows of different lengths."""
     return _rows(tokenizer, [2, 47, 11])
 
 
 def together(run: Run, rows: Sequence[Row], pad_id: int) -> bool:
-    """Whether rows get the same answers in a batch, padded, as alone; not if the batch fails."""
+    """Return whether padded rows get the same answers in a batch as alone; no if it fails."""
     alone = tuple(tokens.pad([row], pad_id) for row in rows)
     expected = Reference(alone, answers(run, alone))
     batch = tokens.pad(rows, pad_id)
@@ -143,8 +143,8 @@ def together(run: Run, rows: Sequence[Row], pad_id: int) -> bool:
 
 
 def _rows(tokenizer: Tokenizer, words: Iterable[int]) -> list[Row]:
-    spoken = TEXTS[-2].split()
-    found = [" ".join((spoken * (count // len(spoken) + 1))[:count]) for count in words]
+    text = TEXTS[-2].split()
+    found = [" ".join((text * (count // len(text) + 1))[:count]) for count in words]
     return tokens.encode(tokenizer, found)
 
 

@@ -13,7 +13,7 @@ SECONDS_IN_A_FILE = 10.0
 
 
 class Steps:
-    """Says each step as it begins, and its seconds as the next one does, or the block ends."""
+    """Writes each step as it begins, and its seconds as the next one begins, or the block ends."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -45,7 +45,7 @@ class Steps:
 
 @contextmanager
 def bar(total: int, unit: str) -> Iterator[Callable[[int], object]]:
-    """Show a bar of a step that has `total` units; what it gives is told how many more are done."""
+    """Show a progress bar; call what it gives with the number of units that are newly done."""
     try:
         from tqdm import tqdm
     except ImportError:  # a step that needs none of the extra [compress]

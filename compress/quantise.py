@@ -8,7 +8,7 @@ on the texts beside it in a batch: https://arxiv.org/abs/2211.10438 (per-token q
     q . W       --MatMulIntegerToFloat--> y (B, T, N)  W is int8 with a scale for each column
     y * m                                              the result
 
-Some weights may have a wider form than that, see compress/forms.py.
+Some weights may have a wider form than that, see weights.Form.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress import weights
-from compress.forms import BLOCK, TABLE_ROWS, TABLE_STEPS, WEIGHT_STEPS, Form, blocks, split
-from compress.weights import Weights
+from compress.weights import BLOCK, TABLE_ROWS, TABLE_STEPS, WEIGHT_STEPS, Form, WeightFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,12 +36,12 @@ def quantise(
 
     `forms` are of weights that get another than int8. With `switch`, each weight has both int8 and
     that form, and the graph a further input `wide`, bool, one for each weight, to choose. Both
-    graphs lie in one folder. Returns the weights, and where in the model each is used.
+    graphs are in one folder. Returns the weights, and where in the model each is used.
     """
     import onnx
 
     model = onnx.load(source, load_external_data=False)
-    store = Weights(target.with_suffix(".bin"))
+    store = WeightFile(target.with_suffix(".bin"))
     quantiser = Quantiser(model.graph, source.parent, store, forms or {}, switch)
     quantiser.run()
     versions = {entry.domain: entry for entry in model.opset_import}
@@ -60,7 +59,7 @@ class Quantiser:
         self,
         graph: Any,
         folder: Path,
-        store: Weights,
+        store: WeightFile,
         forms: Mapping[str, Form],
         switch: Form | None,
     ) -> None:
@@ -136,9 +135,9 @@ class Quantiser:
             self._add("Gather", [given, weight], result)
 
     def _int8(self, given: str, weight: str, result: str) -> None:
-        """The product x . W for constant W (K, N)."""
+        """Compute the product x . W for constant W (K, N)."""
         if f"{weight}_int8" not in self._weights:
-            values, scales = split(self._array(weight), axis=0, steps=WEIGHT_STEPS)
+            values, scales = weights.split(self._array(weight), axis=0, steps=WEIGHT_STEPS)
             self._constant(f"{weight}_int8", values)
             self._constant(f"{weight}_scale", scales)
         quantised, largest = self._quantised_rows(given)
@@ -149,7 +148,7 @@ class Quantiser:
         self._add("Mul", [product, largest], result)
 
     def _quantised_rows(self, name: str) -> tuple[str, str]:
-        """The names of q and m for activations x; query, key and value share theirs."""
+        """Name q and m for activations x; query, key and value share theirs."""
         if name not in self._rows:
             self._add("Abs", [name], f"{name}_abs")
             self._add("ReduceMax", [f"{name}_abs", "row_axis"], f"{name}_max", keepdims=1)
@@ -160,10 +159,10 @@ class Quantiser:
         return self._rows[name]
 
     def _blocks(self, given: str, weight: str, result: str) -> None:
-        """The product x . W with 8 bits in W, and a scale for each block of a column."""
+        """Compute x . W with 8 bits in W, and a scale for each block of a column."""
         k, n = self._weights[weight].dims
         if f"{weight}_blocks" not in self._weights:
-            values, scales = blocks(self._array(weight))
+            values, scales = weights.blocks(self._array(weight))
             self._constant(f"{weight}_blocks", values)
             self._constant(f"{weight}_block_scale", scales)
         # Level 4: activations have 8 bits as well, and a scale for each block of a token.
@@ -179,11 +178,11 @@ class Quantiser:
         self._add("MatMul", [given, weight], result)
 
     def _lookup(self, table: str, ids: str, result: str) -> None:
-        """The rows `ids` of a table (V, H) of embeddings."""
+        """Look up the rows `ids` of a table (V, H) of embeddings."""
         import onnx
 
         if f"{table}_int8" not in self._weights:
-            values, scales = split(self._array(table), axis=1, steps=TABLE_STEPS)
+            values, scales = weights.split(self._array(table), axis=1, steps=TABLE_STEPS)
             self._constant(f"{table}_int8", values)
             self._constant(f"{table}_scale", scales[:, None])
         self._add("Gather", [f"{table}_int8", ids], f"{result}_int8")
@@ -214,14 +213,14 @@ class Quantiser:
         return self._is_matrix(name) and self._weights[name].dims[0] >= TABLE_ROWS
 
     def _is_row_by_row(self, node: Any) -> bool:
-        """Whether a node is the product of all tokens, without their batch, and a bias (GPT-2)."""
+        """Return whether a node is a product of all tokens, as rows of one table, and a bias."""
         return (
             node.op_type == "Gemm"
             and len(node.input) == 3
             and all(a.f == 1.0 for a in node.attribute if a.name in ("alpha", "beta"))
             and not any(a.i for a in node.attribute if a.name in ("transA", "transB"))
             and node.input[0] in self._made_by
-            and self._made_by[node.input[0]].op_type == "Reshape"
+            and self._made_by[node.input[0]].op_type == "Reshape"  # as in GPT-2
             and self._is_matrix(node.input[1])
         )
 

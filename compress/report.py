@@ -1,4 +1,4 @@
-"""Say what a validation found, and whether that is within the budget."""
+"""Write the report of a validation, and check it against the budget."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Change:
     after: str
 
     def __str__(self) -> str:
-        """One line, with the beginning of the text."""
+        """Write one line, with the beginning of the text."""
         text = self.text if isinstance(self.text, str) else " | ".join(self.text)
         shown = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
         return f"  line {self.number}: {self.before} -> {self.after}  {json.dumps(shown)}"
@@ -56,7 +56,7 @@ class Report:
     changes: tuple[Change, ...]
 
     def __str__(self) -> str:
-        """All lines of the report; the changed answers come behind an empty line."""
+        """Write all lines of the report; the changed answers come behind an empty line."""
         found = self.found
         lines = [f"{found['rows']:,} texts of {found['file']} (sha256 {found['sha256'][:12]}):"]
         if "agreement" in found:
@@ -80,7 +80,7 @@ class Report:
         return "\n".join(lines)
 
     def figures(self) -> dict[str, Any]:
-        """The figures for the manifest, to four decimals: thousands of texts tell no more."""
+        """Return the figures for the manifest, to four decimals: more would be noise."""
 
         def short(value: Any) -> Any:
             if isinstance(value, list):
@@ -117,7 +117,7 @@ def _shown(value: float | None) -> str:
 
 
 def _changed(what: str, name: str, found: dict[str, Any]) -> str:
-    """A line with a figure before and after, and the interval of its change."""
+    """Write a line with a figure before and after, and the interval of its change."""
     before, after = found[f"{name}_before"], found[f"{name}_after"]
     low, high = found[f"{name}_change_interval"]
     return (

@@ -1,4 +1,4 @@
-"""Find the checkpoint that a command names: a folder, an adapter, or a model of the Hub."""
+"""Find the checkpoint that is named: a folder, an adapter, or a model of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Source:
 
 
 def find(checkpoint: str, scratch: Path, say: Callable[[str], None]) -> Source:
-    """Give the folder of a checkpoint: download it from the Hub, or merge an adapter, if need be.
+    """Find the folder of a checkpoint: download it from the Hub, or merge an adapter, if need be.
 
     A path that exists wins over a model of the Hub with that name. Merged weights go to `scratch`.
     Raises ArtifactError with the reason.

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress import card, examples, figures, progress
+from compress import examples, figures, packed_files, progress
 from compress.examples import Example, ExamplesError, Task
 from compress.figures import Answers, Places
 from compress.report import Change, Plan, Report
@@ -53,12 +53,12 @@ def validate(checkpoint: Path, made: Path, plan: Plan, rows: int) -> Report:
         print(report, flush=True)
     report.check(plan)
     replace(manifest, validation=report.figures()).write(made)
-    card.add(made, "Validated", str(report).partition("\n\n")[0])
+    packed_files.add_to_card(made, "Validated", str(report).partition("\n\n")[0])
     return report
 
 
 def task_of(checkpoint: Path, pairs: bool = False) -> Task:
-    """What a checkpoint answers, by its config.json; raises ArtifactError if it is none.
+    """Read what a checkpoint answers from its config.json; raises ArtifactError if it is none.
 
     `pairs`: records have pairs of texts as their features.
     """
@@ -75,9 +75,9 @@ def task_of(checkpoint: Path, pairs: bool = False) -> Task:
 def compare(
     checkpoint: Model, packed: Model, plan: Plan, task: Task, count: Callable[[int], object]
 ) -> Report:
-    """Score all texts of the plan's file with both models; `count` is told how many are done.
+    """Score all texts of the plan's file with both models, and compare the answers.
 
-    Raises ExamplesError if a line is wrong.
+    `count` is called with how many more texts are done. Raises ExamplesError if a line is wrong.
     """
     gathered = _Values() if task.problem_type is ProblemType.VALUES else _Classes(task)
     score_before, score_after = _scorer(checkpoint, task), _scorer(packed, task)

@@ -1,4 +1,4 @@
-"""The model: predicts texts, and knows nothing of HTTP."""
+"""Predict texts with a model; nothing here knows of HTTP."""
 
 from model_handler.engines import Options
 from model_handler.errors import BusyError, LateError, ModelError, TooManyError

@@ -1,4 +1,4 @@
-"""Open a model directory with the engine that fits what lies there, or say what is wrong."""
+"""Open a model directory with the engine that fits its files, or say what is wrong with it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SENTENCEPIECE = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-# What lies in the place of a checkpoint, and what to do about it.
+# What may be there in the place of a checkpoint, and what to do about it.
 FOREIGN = (
     (
         "adapter_config.json",
@@ -66,7 +66,7 @@ _HERE = Path(__file__).resolve().parent
 
 
 def default_dir() -> Path:
-    """/opt/ml/model if there is one, whatever lies there, else the bundled model."""
+    """Return /opt/ml/model if it exists, whatever is in it, else the bundled model."""
     if PLATFORM_DIR.exists():
         return PLATFORM_DIR
     installed = _HERE / "bundled"
@@ -102,7 +102,7 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
 
 
 def _warn_of_unused(options: Options, model: Model) -> None:
-    """A packed model is what pack-model has checked, so its manifest wins."""
+    """Warn of options that a packed model does not use: its manifest is what was checked."""
     if options.max_length not in (None, model.max_length):
         log.warning(
             "MAX_LENGTH=%d is not used: the manifest of this packed model says %d tokens; pack it "
@@ -118,7 +118,7 @@ def _warn_of_unused(options: Options, model: Model) -> None:
 
 
 def entries(directory: Path) -> list[Path]:
-    """What lies in a model directory; raises ArtifactError unless each file can be opened safely.
+    """List a model directory; raises ArtifactError unless each file can be opened safely.
 
     Folders in it are left alone, since nothing in them is read.
     """
@@ -157,7 +157,7 @@ def _check_entry(path: Path, inside: str) -> None:
 
 
 def check_checkpoint(directory: Path, paths: Sequence[Path]) -> None:
-    """Raise ArtifactError unless a sequence-classification checkpoint lies in the directory."""
+    """Raise ArtifactError unless a sequence-classification checkpoint is in the directory."""
     names = [path.name for path in paths]
     found = ", ".join(names[:10]) or "nothing"
     if "adapter_config.json" in names:  # transformers would look elsewhere for what it changes
@@ -236,7 +236,7 @@ def _check_tokenizer(directory: Path, names: Sequence[str]) -> None:
 
 
 def _hint(paths: Sequence[Path]) -> str:
-    """What lies there instead of a model, or where one may be, if what was found tells."""
+    """Say what is there instead of a model, or where one may be; "" if nothing shows it."""
     for pattern, meaning in FOREIGN:
         path = next((path for path in paths if path.match(pattern)), None)
         if path is not None:

@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 # Tokens in one run of the engine, for each of its threads. Measured by `benchmarks batches`: fewer
 # leave the CPU's vector units waiting for weights, more push activations out of its cache.
 BUDGET = 256
-# A row is padded by at most so many tokens to join a run: a run of its own costs as much as them.
+# To join a run, a row is padded by this many tokens at most: a run of its own costs as much.
 PADDING = 8
 LONGEST_SLEEP_SECONDS = 60.0
 
 
 class StopTime:
-    """When the server stops, by the clock of whoever asks: never, until `at` is set."""
+    """When the server stops, by the clock that deadlines are told by: never, until `at` is set."""
 
     def __init__(self) -> None:
         self.at = math.inf
 
 
 class Batcher:
-    """Feeds one engine: `budget` tokens in a run, and so many `runs` at a time.
+    """Feeds one engine with runs of `budget` tokens at most, and as many `runs` at a time.
 
     Rows are padded by `padding` tokens at most to join a run. What is not done by `stop` is given
     up.
@@ -58,7 +58,7 @@ class Batcher:
         stop: StopTime | None = None,
     ) -> None:
         self.stop = stop or StopTime()
-        self.settled = True  # until then runs are slower than later ones, and tell no pace
+        self.settled = True  # until then runs are slower than later ones, and are not measured
         self._engine = engine
         self._pad_id = pad_id
         self._budget = budget
@@ -142,7 +142,7 @@ class Batcher:
         first = batch[0][0]
         rows = [job.rows[place] for job, place in batch]
         work = _work(rows)
-        # Small runs take longer for each token, and tell nothing of a body of many records.
+        # Small runs take longer for each token, unlike those of a body of many records.
         typical = self.settled and 2 * work >= self._budget
         answers: list[np.ndarray] = []
         failure: Exception | None = None

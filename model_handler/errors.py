@@ -1,7 +1,7 @@
-"""What can be wrong with a model or a request for predictions, in words that can be acted on.
+"""Define what can go wrong with a model, or with a request for predictions.
 
 ModelError          the model cannot be served; the message says why and what to do
-|- ArtifactError    what lies in the directory is missing, incomplete or foreign
+|- ArtifactError    files of the model are missing, incomplete or of another kind
 |- EngineError      the files are whole, but the engine cannot be opened or answers wrongly
 
 LogitError          a text has made the model compute something that is no number
@@ -18,7 +18,7 @@ class ModelError(Exception):
 
 
 class ArtifactError(ModelError):
-    """What lies in the model directory is missing, incomplete or foreign."""
+    """Files of the model are missing, incomplete or of another kind."""
 
 
 class EngineError(ModelError):
@@ -34,7 +34,7 @@ class DeadlineError(Exception):
 
 
 class TooManyError(DeadlineError):
-    """There are more texts than the engine can do; about `tokens` of theirs would fit."""
+    """There are more texts than the engine can do in time; about `tokens` tokens would fit."""
 
     def __init__(self, tokens: float, fitting: int = 0) -> None:
         super().__init__(f"about {fitting} texts can be scored in time")

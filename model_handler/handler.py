@@ -1,4 +1,4 @@
-"""READ THIS SECOND: predict texts with the model of one directory, and tell what it took."""
+"""Predict texts with the model of one directory, and say what it took. READ THIS SECOND."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from model_handler.errors import LogitError, TooManyError
 from model_handler.loading import Loader, Status, open_batched, settle
 from model_handler.pace import MARGIN
 from model_handler.resources import Limits
-from model_handler.tokens import Text
+from model_handler.tokens import Row, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Scored:
-    """One prediction for each of N texts, in their order, and what they took.
+    """One prediction for each of N texts, in their order, and what scoring them took.
 
     `logits`: float32 (N, L) for the L `labels`, None where there was no text. `function`: what
     transformers' pipeline would make scores of them with.
@@ -57,7 +57,7 @@ class Scored:
 class Handler:
     """Serves one model directory from any number of threads.
 
-    `open_model` is a seam for other engines; deadlines are told by `clock`.
+    `open_model` opens the model; deadlines and the stop time are times of `clock`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Handler:
         options = options or Options()
         self.stop = StopTime()
         opened = partial(open_batched, directory, limits, options, open_model, clock, self.stop)
-        self._loader = Loader(opened, settle, limits.threads, clock, self.stop)
+        self._loader = Loader(opened, settle, limits.threads, self.stop, clock)
         self.start = self._loader.start
         self.wait = self._loader.wait
 
@@ -111,7 +111,7 @@ class Handler:
         scores: bool = False,
         threshold: float = outputs.THRESHOLD,
     ) -> Scored:
-        """Score texts by a deadline, and tell what it took.
+        """Score texts by a deadline, and say what it took.
 
         `scores` keeps those of all labels, where a text gets one; where it gets several, those with
         a score of `threshold` or more. Raises ModelError; a DeadlineError: TooManyError with the
@@ -133,14 +133,9 @@ class Handler:
                 raise TooManyError(most)
             run = batcher.logits(rows, deadline)
         except TooManyError as error:
-            fitting = bisect_right(list(accumulate(map(len, rows))), error.tokens)
-            raise TooManyError(error.tokens, texts.index(once[fitting])) from None
-        # Not before the load, which imports it too: no two threads can import numpy at one time.
-        import numpy as np
-
-        if not np.isfinite(run.logits).all():
-            raise LogitError("the model computed something that is no number")
-        read = outputs.read(run.logits, model.labels, model.problem_type, scores, threshold)
+            first_left_out = once[_fitting(rows, error.tokens)]
+            raise TooManyError(error.tokens, texts.index(first_left_out)) from None
+        read = _read_outputs(model, run.logits, scores, threshold)
         self._loader.used.set()
         place = {text: number for number, text in enumerate(once)}
         places = [place[text] for text in texts]
@@ -158,6 +153,23 @@ class Handler:
         return Scored(found, usage, run.logits[places], model.labels, model.pipeline_function)
 
 
+def _read_outputs(
+    model: Model, logits: np.ndarray, scores: bool, threshold: float
+) -> list[outputs.Output]:
+    """Read the outputs off logits, float32 (N, L); raises LogitError unless they are numbers."""
+    # Not before the load, which imports it too: no two threads can import numpy at one time.
+    import numpy as np
+
+    if not np.isfinite(logits).all():
+        raise LogitError("the model computed something that is no number")
+    return outputs.read(logits, model.labels, model.problem_type, scores, threshold)
+
+
+def _fitting(rows: Sequence[Row], most: float) -> int:
+    """Count the rows, from the first on, that together have `most` tokens or fewer."""
+    return bisect_right(list(accumulate(map(len, rows))), most)
+
+
 def _times(places: Sequence[int], found: Sequence[bool]) -> int:
-    """How many of the places have what was found."""
+    """Count the places that have what was found."""
     return sum(found[place] for place in places) if any(found) else 0

@@ -1,4 +1,4 @@
-"""Rows of one request in; which of them wait, which run, and the answers so far."""
+"""Keep track of the rows of one request: which of them wait, which run, and their answers."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether nothing of it waits or runs."""
+        """Whether no row waits or runs."""
         return not self.waiting and not self.running
 
     def take(self) -> int:
-        """The next row to run, by its place."""
+        """Take the next row to run, and return its place."""
         self.running += 1
         place = self.waiting.popleft()
         self.tokens -= len(self.rows[place])
         return place
 
     def drop(self) -> None:
-        """Compute no more of it."""
+        """Give up the rows that wait."""
         self.waiting.clear()
         self.tokens = 0

@@ -1,4 +1,4 @@
-"""The path of a small JSON file in, the object it holds out."""
+"""Read the small JSON files that describe a model, or say what is wrong with one."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ from model_handler.resources import Limits
 
 log = logging.getLogger(__name__)
 
-# What a load leaves for later waits for the first prediction, but not longer than this.
+# What a load leaves for later waits for the first prediction, but no longer than this.
 SETTLE_AFTER_SECONDS = 1.0
-# So long the first answer has the CPU for itself, to be written and sent.
+# The first answer has the CPU to itself for this long, to be written and sent.
 ANSWER_SECONDS = 0.02
 
 
@@ -54,7 +54,7 @@ class Status:
 
 
 class HasStatus(Protocol):
-    """What a load ends with, which knows the status from then on."""
+    """What a load results in: it knows the status from then on."""
 
     @property
     def status(self) -> Status:
@@ -75,10 +75,10 @@ def open_batched(
     limits: Limits,
     options: Options,
     open_model: Callable[[Path, Limits, Options], Model],
-    clock: Callable[[], float] = time.monotonic,
-    stop: StopTime | None = None,
+    clock: Callable[[], float],
+    stop: StopTime,
 ) -> Loaded:
-    """Open the model in a directory, with a batcher for it; raises ModelError."""
+    """Open the model in a directory, and make the batcher that feeds it; raises ModelError."""
     began = clock()
     model = open_model(directory, limits, options)
     batcher = Batcher.for_model(model, limits.threads, clock, stop)
@@ -109,7 +109,7 @@ T = TypeVar("T", bound=HasStatus)
 class Loader(Generic[T]):
     """Calls `open_once` once, for any number of threads, and `settle`, if given, a little later.
 
-    Both may raise ModelError; `threads` is what numeric libraries are limited to before.
+    Both may raise ModelError. Before, numeric libraries are told to use so many `threads`.
     """
 
     def __init__(
@@ -117,18 +117,18 @@ class Loader(Generic[T]):
         open_once: Callable[[], T],
         settle: Callable[[T], None] | None,
         threads: int,
+        stop: StopTime,
         clock: Callable[[], float] = time.monotonic,
-        stop: StopTime | None = None,
     ) -> None:
         self.status = Status()  # replaced as a whole, so that whoever reads it needs no lock
         self.loaded: T | None = None
-        self.used = threading.Event()  # set once the first prediction is out
+        self.used = threading.Event()  # set once something has been predicted
         self._open_once = open_once
         self._settle_once = settle
         self._threads = threads
         self._clock = clock
-        self._stop = stop or StopTime()
-        self._claim = threading.Lock()  # held for the moment in which one thread takes the load
+        self._stop = stop
+        self._claim = threading.Lock()  # held while one thread decides to load
         self._done = threading.Event()  # set once the state is READY or FAILED
 
     def start(self) -> None:
@@ -164,7 +164,7 @@ class Loader(Generic[T]):
             self.status = Status(State.LOADING)
         resources.configure_libraries(self._threads)
         if self._try(self._open) and self._settle_once is not None:
-            # Not a daemon: whoever stops the process at once still gets what settling has to say.
+            # Not a daemon: if the process stops at once, what settling finds is still logged.
             settle = partial(self._try, self._settle)
             threading.Thread(target=settle, name="settle-model", daemon=False).start()
         self._done.set()

@@ -1,4 +1,4 @@
-"""manifest.json of a packed model: written by pack-model, read at load."""
+"""Write and read manifest.json of a packed model, and check the files that it names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from model_handler.tokens import Pairs
 NAME = "manifest.json"
 FORMAT_VERSION = 3
 # Files up to this size are hashed before the first prediction, at a cost of a few milliseconds.
-# Only weights are larger; those go through the probe then, and are hashed once it is out.
+# Only weights are larger; those go through the probe then, and are hashed after it.
 SMALL = 8_000_000
 # A hash beside requests: after a piece of a millisecond or two, a pause of several times as long.
 PIECE = 2 * 1024 * 1024
@@ -117,7 +117,7 @@ def _check_fields(found: Manifest) -> None:
 
 
 def describe(*paths: Path) -> dict[str, File]:
-    """Size and sha256 of files, by name."""
+    """Measure the size and sha256 of files, by their names."""
     return {path.name: File(path.stat().st_size, sha256(path)) for path in paths}
 
 
@@ -172,7 +172,7 @@ def _check_hashes(directory: Path, files: Mapping[str, File], gently: bool = Fal
 
 
 def sha256(path: Path, gently: bool = False) -> str:
-    """Give the sha256 of a file, in hexadecimal; `gently` pauses for most of the time."""
+    """Compute the sha256 of a file, in hexadecimal; `gently` pauses for most of the time."""
     with path.open("rb") as stream:
         if not gently:
             return hashlib.file_digest(stream, "sha256").hexdigest()

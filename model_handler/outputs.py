@@ -28,7 +28,7 @@ class ProblemType(StrEnum):
 
 
 class Function(StrEnum):
-    """What can make scores of logits, by the names of transformers' `function_to_apply`.
+    """The functions that turn logits into scores, by transformers' `function_to_apply`.
 
     https://huggingface.co/docs/transformers/main_classes/pipelines#transformers.TextClassificationPipeline
     """
@@ -108,7 +108,7 @@ def read(
 
 
 def apply(function: Function, logits: np.ndarray) -> list[list[float]]:
-    """Make the scores of N texts from their logits, float32 (N, L)."""
+    """Compute the scores of N texts from their logits, float32 (N, L)."""
     table = logits
     if function is Function.SOFTMAX:
         table = softmax(logits)
@@ -119,7 +119,7 @@ def apply(function: Function, logits: np.ndarray) -> list[list[float]]:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities that exclude each other, float64 (N, L): rows add up to 1."""
+    """Compute probabilities that exclude each other, float64 (N, L): rows add up to 1."""
     import numpy as np
 
     exponents = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
@@ -128,7 +128,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities that do not exclude each other, float64 (N, L)."""
+    """Compute probabilities that do not exclude each other, float64 (N, L)."""
     import numpy as np
 
     table: np.ndarray = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-# Less than this tells too little.
+# What was measured for less time than this is too little to go by.
 ENOUGH_SECONDS = 1.0
-# After so long a time, what was measured before counts half: other load comes and goes.
+# After this time, what was measured before counts half: other load comes and goes.
 HALF_LIFE_SECONDS = 10.0
 # A pace is believed to be wrong by this factor at most: nothing is refused that could be done in
-# time at so many times the pace. Long rows cost more for each token than short ones, for example.
+# time at MARGIN times the pace. Long rows cost more for each token than short ones, for example.
 MARGIN = 1.5
 
 
 class Pace:
-    """Measures while any runs are under way. Not safe by itself: its owner has a lock."""
+    """Measures while any runs are under way. Not safe for threads: its owner holds a lock."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,16 +26,16 @@ class Pace:
 
     @property
     def rate(self) -> float | None:
-        """Tokens in a second; None as long as too little was measured of late."""
+        """Tokens in a second; None as long as too little was measured lately."""
         seconds = self._seconds * self._share(self._clock())
         return self._tokens / self._seconds if seconds >= ENOUGH_SECONDS else None
 
     def begin(self) -> None:
-        """A run begins."""
+        """Note that a run begins."""
         self._change(+1)
 
     def end(self, tokens: int) -> None:
-        """A run of so many tokens has ended."""
+        """Note that a run of so many tokens has ended."""
         self._change(-1)
         self._tokens += tokens
 
@@ -48,5 +48,5 @@ class Pace:
         self._running += runs
 
     def _share(self, now: float) -> float:
-        """As much of what was measured counts now."""
+        """Return the share of what was measured before that still counts."""
         return float(0.5 ** ((now - self._since) / HALF_LIFE_SECONDS))

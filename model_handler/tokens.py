@@ -19,10 +19,10 @@ Text = str | tuple[str, str]
 # Texts encoded at once. The tokenizer keeps more than a hundred bytes for each token of a text, its
 # place and its spelling among them, until the ids are taken out; of a large body that is too much.
 CHUNK = 128
-# For the same reason only the beginning of a very long text is looked at: so many characters for
+# For the same reason only the beginning of a very long text is looked at: this many characters for
 # each token that is kept. English has four to five.
 CHARACTERS = 40
-# A word longer than so many tokens could be is cut as well.
+# A single word that is longer than this for each token is cut as well.
 LONGEST_WORD = 10 * CHARACTERS
 
 
@@ -64,7 +64,7 @@ class Batch:
 
 
 def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Tokenizer:
-    """Cut texts to `max_length` tokens, and pad none: `pad` does that for each batch."""
+    """Make a tokenizer cut texts to `max_length` tokens, and pad none: `pad` does that."""
     tokenizer.enable_truncation(max_length, direction=side)
     tokenizer.no_padding()
     return tokenizer
@@ -99,7 +99,7 @@ def encode(
 
 
 def _beginnings(tokenizer: Tokenizer, text: Text) -> Text:
-    """As much of a text, or of each of a pair, as should give all tokens that are kept."""
+    """Cut a text, or each of a pair, to as much as should give all tokens that are kept."""
     if isinstance(text, str):
         return _beginning(tokenizer, text)
     first, second = text
@@ -107,7 +107,7 @@ def _beginnings(tokenizer: Tokenizer, text: Text) -> Text:
 
 
 def _beginning(tokenizer: Tokenizer, text: str) -> str:
-    """As much of a very long text as should give all tokens that are kept of it.
+    """Cut a very long text to as much as should give all tokens that are kept of it.
 
     Whole words only, since that is what tokenizers look at, unless a word is too long for one.
     """

@@ -48,7 +48,7 @@ class UserCode:
         self._handler = handler
         self._thread = OneThread(handler.stop)
         opened = partial(self._thread.run, self._open)
-        self._loader: Loader[Loaded] = Loader(opened, None, threads, stop=handler.stop)
+        self._loader: Loader[Loaded] = Loader(opened, None, threads, handler.stop)
         self.start = self._loader.start
         self.wait = self._loader.wait
 

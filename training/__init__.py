@@ -1,1 +1,1 @@
-"""Offline: labelled reviews in, a fine-tuned Hugging Face checkpoint out."""
+"""Fine-tune a Hugging Face checkpoint on labelled reviews; no part of the server."""

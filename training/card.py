@@ -1,4 +1,4 @@
-"""The summary of a fine-tuning run in, a model card (README.md) out."""
+"""Write the model card (README.md) of a fine-tuned checkpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def write(directory: Path, summary: dict[str, Any]) -> None:
-    """Write the card of the model in a checkpoint directory; pack-model carries it along."""
+    """Write the card into a checkpoint directory, from which pack-model takes it along."""
     figures, recipe = summary["validation"], summary["recipe"]
     rows = "\n".join(
         f"| {label} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} "

@@ -1,4 +1,4 @@
-"""Gzip JSON Lines of rated reviews in; balanced, augmented training examples out."""
+"""Read rated reviews, and draw balanced epochs of training examples from them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read(path: Path) -> list[Review]:
 
 
 def crop(text: str, rng: random.Random) -> str:
-    """One or two neighbouring sentences of a text, so that short requests are no surprise."""
+    """Cut a text to one or two neighbouring sentences, so that short requests are no surprise."""
     sentences = [part for part in re.split(r"(?<=[.!?])\s+", text) if len(part.split()) >= 3]
     if len(sentences) < 2:
         return text
@@ -54,9 +54,9 @@ def crop(text: str, rng: random.Random) -> str:
 def epoch(
     reviews: list[Review], majority: int, crop_share: float, rng: random.Random
 ) -> list[Review]:
-    """A balanced epoch: every review of classes -1 and 0, `majority` of class 1 drawn anew.
+    """Draw a balanced epoch: every review of classes -1 and 0, and `majority` of class 1.
 
-    A share of the texts, drawn anew as well, is cropped to a sentence or two.
+    A share of the texts, drawn anew each time as well, is cut to a sentence or two.
     """
     positive = [review for review in reviews if review.label == 1]
     drawn = [review for review in reviews if review.label != 1]
@@ -71,7 +71,7 @@ def epoch(
 
 
 def batches(reviews: list[Review], size: int, rng: random.Random) -> list[list[Review]]:
-    """Batches of near-equal lengths (little padding), in random order."""
+    """Group reviews in batches of near-equal lengths (little padding), in random order."""
     ordered = sorted(reviews, key=lambda review: len(review.text) + rng.random() * 40)
     groups = [ordered[start : start + size] for start in range(0, len(ordered), size)]
     rng.shuffle(groups)

@@ -1,4 +1,4 @@
-"""Reviews and all-MiniLM-L6-v2 in, a checkpoint directory with metrics.json and a card out.
+"""Fine-tune all-MiniLM-L6-v2 on rated reviews: a checkpoint with metrics.json and a card.
 
 python -m training.finetune --data DIR --out DIR
 """
@@ -10,17 +10,22 @@ import json
 import random
 import shutil
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from training import card, data, metrics, scoring
+from model_handler import extras
+from training import card, data, scoring
 from training.data import Review
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The command line: see --help."""
-    parser = argparse.ArgumentParser(description="Fine-tune all-MiniLM-L6-v2 on rated reviews.")
+    """Run the command line; --help describes it. Exits with 2 if it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="training.finetune", description="Fine-tune all-MiniLM-L6-v2 on rated reviews."
+    )
     add = parser.add_argument
+    add("--version", action="version", version=f"%(prog)s {version(extras.PROJECT)}")
     add("--data", type=Path, required=True, help="has train.jsonl.gz and validation.jsonl.gz")
     add("--out", type=Path, required=True, help="folder to write; must not exist")
     add("--start", type=Path, help="checkpoint to go on from, instead of all-MiniLM-L6-v2")
@@ -30,6 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     add("--rate", type=float, default=1e-4, help="peak learning rate")
     add("--seed", type=int, default=7)
     options = parser.parse_args(argv)
+    lacking = extras.missing("train", "training")
+    if lacking is not None:
+        parser.exit(2, f"{parser.prog}: {lacking}\n")
     if options.out.exists():
         parser.error(f"{options.out} exists; name a new folder")
     try:
@@ -78,17 +86,15 @@ def fine_tune(
     for number, batches in enumerate(epochs, 1):
         model.train()
         for batch in tqdm(batches, desc=f"epoch {number}"):
-            logits = model(**scoring.encode(tokenizer, [review.text for review in batch])).logits
-            wanted = torch.tensor([data.TARGETS[review.rating] for review in batch])
-            torch.nn.functional.cross_entropy(logits, wanted).backward()  # type: ignore[no-untyped-call]  # torch has no hint
+            loss(model, tokenizer, batch).backward()
             torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
         scores = scoring.logits(model, tokenizer, [review.text for review in validation])
         found = scoring.calibrate(scores, expected)
-        figures = metrics.report(expected, scoring.labels(scores + found))
-        plain = metrics.report(expected, scoring.labels(scores))["macro_f1"]
+        figures = scoring.report(expected, scoring.labels(scores + found))
+        plain = scoring.report(expected, scoring.labels(scores))["macro_f1"]
         history.append({"uncalibrated": plain, "macro_f1": figures["macro_f1"]})
         tqdm.write(f"epoch {number}: validation macro F1 {figures['macro_f1']} ({plain} before)")
         if figures["macro_f1"] > best["macro_f1"]:
@@ -96,15 +102,28 @@ def fine_tune(
             model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     fold(out, bias)
-    recipe = {name: getattr(options, name) for name in ("epochs", "majority", "crops", "rate")}
-    recipe |= {"seed": options.seed, "batch": scoring.BATCH, "bias": bias}
-    summary = {"recipe": recipe, "epochs": history, "validation": best}
+    summary = {"recipe": recipe(options, bias), "epochs": history, "validation": best}
     (out / "metrics.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
 
 
+def recipe(options: argparse.Namespace, bias: tuple[float, float, float]) -> dict[str, Any]:
+    """Name what was chosen for a run, and the biases of the classes that came of it."""
+    chosen = {name: getattr(options, name) for name in ("epochs", "majority", "crops", "rate")}
+    return chosen | {"seed": options.seed, "batch": scoring.BATCH, "bias": bias}
+
+
+def loss(model: Any, tokenizer: Any, batch: list[Review]) -> Any:
+    """Compute the cross-entropy of a batch, against the targets that its star ratings give."""
+    import torch
+
+    logits = model(**scoring.encode(tokenizer, [review.text for review in batch])).logits
+    targets = torch.tensor([data.TARGETS[review.rating] for review in batch])
+    return torch.nn.functional.cross_entropy(logits, targets)
+
+
 def start(checkpoint: Path | None) -> tuple[Any, Any]:
-    """A checkpoint, or the pre-trained encoder with a new three-class head; and its tokenizer."""
+    """Open a checkpoint, or the encoder with a new three-class head, and its tokenizer."""
     from all_minilm_l6_v2 import extract_model
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""The seam between the handler and what computes: an engine makes logits of token ids."""
+"""Define what an engine is: it computes the logits of token ids, and is all that knows how."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Options:
     """What the owner of a plain checkpoint may choose; the manifest of a packed model has both.
 
     `max_length`: tokens that texts are cut to, None for what the checkpoint says.
-    `runs_code`: code in the model directory is run, by whoever opens the model.
+    `runs_code`: the caller runs the code in the model directory.
     """
 
     max_length: int | None = None

@@ -1,8 +1,8 @@
 """Open a packed model directory on onnxruntime.
 
-It opens twice. First the portable graph as it lies in the file, mapped: that takes a quarter of the
-time, but each run has to bring the weights into the layout of the CPU. Then, once the first
-prediction is out, `settle` opens the graph whose weights have that layout: pre-packed ones if the
+It opens twice. First the portable graph as it is in the file, mapped: that takes a quarter of the
+time, but each run has to bring the weights into the layout of the CPU. Then, after the first
+prediction, `settle` opens the graph whose weights have that layout: pre-packed ones if the
 directory has them for this CPU, else it packs the portable ones.
 """
 
@@ -119,7 +119,7 @@ class Probe:
     tolerance: float
 
     def check(self, session: onnxruntime.InferenceSession) -> None:
-        """Run it; raises EngineError when the logits are others."""
+        """Run the batch; raises EngineError when its logits are not those expected."""
         import numpy as np
 
         try:
@@ -136,7 +136,7 @@ class Probe:
 
 
 def fitting(manifest: Manifest) -> Prepacked:
-    """The pre-packed weights for this CPU and this onnxruntime; raises EngineError if none are."""
+    """Find the pre-packed weights for this CPU and onnxruntime; raises EngineError without any."""
     import onnxruntime
 
     kind, version = resources.cpu_kind(), onnxruntime.__version__
@@ -184,7 +184,7 @@ def run(session: onnxruntime.InferenceSession, batch: Batch) -> np.ndarray:
 
 
 def load_tokenizer(directory: Path, max_length: int) -> Tokenizer:
-    """The tokenizer of a packed model; raises EngineError if it cannot be read."""
+    """Read the tokenizer of a packed model; raises EngineError if it cannot be read."""
     from tokenizers import Tokenizer
 
     path = directory / "tokenizer.json"

@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 
 
 def read(directory: Path) -> tuple[Any, list[str], Any]:
-    """The model, the weights of it that were made up, and the tokenizer; raises EngineError."""
+    """Read the model, the names of its made-up weights, and the tokenizer; raises EngineError."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     try:
         # weights_only keeps pickled code in a pytorch_model.bin from running. What the weights lack
-        # or have in another shape is made up at random: told in `info`, it is refused.
+        # or have in another shape is made up at random: `info` names it, and it is refused below.
         model, info = AutoModelForSequenceClassification.from_pretrained(
             directory,
             local_files_only=True,
@@ -82,7 +82,7 @@ def _check_vocabulary(directory: Path, model: Any, tokenizer: Any) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """An error of transformers in one line of its own words, without advice to run or install."""
+    """Say why transformers failed in one line of its words, without advice to run or install."""
     words = " ".join(str(error).split())
     if "trust_remote_code" in words:
         return "it needs Python code of its own (auto_map), and none from a model is run here"

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model_handler import outputs, tokens
+from model_handler import extras, outputs, tokens
 from model_handler.engines import Model, Options, pretrained, trial
 from model_handler.errors import EngineError
 from model_handler.outputs import ProblemType
@@ -64,11 +64,11 @@ class TorchEngine:
         return answer
 
     def settle(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: all is done when the model is open."""
 
 
 def _rows(batch: Batch) -> list[Batch]:
-    """Each row of a batch alone, without what it is padded with."""
+    """Give each row of a batch alone, without what it is padded with."""
     lengths = batch.mask.sum(axis=1)
     return [
         Batch(*(each[row : row + 1, :length] for each in (batch.ids, batch.mask, batch.types)))
@@ -88,7 +88,7 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
     except ImportError as error:
         raise EngineError(
             f"{directory} is a plain checkpoint, which needs torch and transformers ({error}): "
-            "use the full image or the extra [torch], or pack the model with pack-model"
+            f"pack it with pack-model, use the full image, or {extras.install('torch')}"
         ) from error
     messages.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no hint here
     messages.set_verbosity_error()  # type: ignore[no-untyped-call]  # what matters is said below
@@ -123,9 +123,9 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
 
 
 def task_of(directory: Path, config: Any) -> tuple[tuple[outputs.Label, ...], ProblemType]:
-    """The labels and the task; where config.json names no task, transformers' own rule counts.
+    """Read the labels and the task; where config.json names no task, transformers' rule counts.
 
-    The rule: one output is a value, several are labels of which one is right.
+    Raises EngineError. The rule: one output is a value, several are labels of which one is right.
     https://huggingface.co/docs/transformers/main_classes/configuration
     """
     try:
@@ -137,7 +137,7 @@ def task_of(directory: Path, config: Any) -> tuple[tuple[outputs.Label, ...], Pr
 
 
 def _pad_id(model: Any, tokenizer: Any) -> int:
-    """What rows are padded with: the token that the model itself takes for padding, if it has one.
+    """Choose what rows are padded with: the token that the model takes for padding, if any.
 
     Without one, decoders refuse batches. They look at the last token that is no padding:
     https://github.com/huggingface/transformers/blob/main/src/transformers/modeling_layers.py
@@ -154,7 +154,7 @@ def _pad_id(model: Any, tokenizer: Any) -> int:
 
 
 def _inputs(model: Any, tokenizer: Any) -> frozenset[str]:
-    """What the model takes of a batch.
+    """Name what the model takes of a batch.
 
     Token types go to models that have a table of them, and to those whose tokenizer names them, as
     transformers' own pipeline does it. GPT-2 would look them up among its words.
@@ -169,7 +169,7 @@ def _inputs(model: Any, tokenizer: Any) -> frozenset[str]:
 
 
 def _length(tried: trial.Trial, asked: int | None, tokenizer: Any, config: Any) -> int:
-    """Tokens a text is cut to: what is asked for, else what the tokenizer saved, else its limit.
+    """Choose the tokens that a text is cut to: as asked, else as the tokenizer saved, or its limit.
 
     Raises TrialError if more is asked for than the model has positions.
     """
@@ -186,7 +186,7 @@ def _length(tried: trial.Trial, asked: int | None, tokenizer: Any, config: Any) 
 
 
 def _positions(config: Any) -> int | None:
-    """Positions by config.json; it may name more than a row of tokens can use.
+    """Read the positions from config.json; it may name more than a row of tokens can use.
 
     None if it names no limit, or the model only knows how far tokens are apart (DeBERTa-v3).
     """

@@ -1,4 +1,4 @@
-"""Find out by running a checkpoint what it can do: lengths, pairs, batches, padding."""
+"""Try out what a checkpoint can do: which lengths, pairs, batches and padding it takes."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Trial:
         self._usual = sorted(set(tokenizer.get_vocab().values()) - added)
 
     def longest(self, wanted: int) -> int:
-        """How many tokens of a row the model takes, `wanted` at most; raises TrialError."""
-        # With no room for a token of each, tokenizers does not cut a pair at all.
+        """Find how many tokens of a row the model takes, `wanted` at most; raises TrialError."""
+        # Where there is no place for a token of each, tokenizers does not cut a pair at all.
         least = self._tokenizer.num_special_tokens_to_add(True) + 2
         if wanted < least:
             raise TrialError(f"MAX_LENGTH would be {wanted}; this tokenizer needs {least} or more")
@@ -73,7 +73,7 @@ class Trial:
             )
 
     def pairs(self, wanted: Pairs) -> Pairs:
-        """Whether the model can tell the second text of a pair from the first.
+        """Find whether the model can tell the second text of a pair from the first.
 
         Raises TrialError if FEATURES is wanted and it cannot.
         """
@@ -93,7 +93,7 @@ class Trial:
         return Pairs.REFUSED
 
     def equal_lengths(self) -> bool:
-        """Whether answers change when a row is padded; if even batches do, rows run alone."""
+        """Find whether padding a row changes answers; if even a batch does, let rows run alone."""
         rows = [self._row(words) for words in (SHORT, MIDDLE, LONG)]
         if self._same(rows):
             return False
@@ -103,7 +103,7 @@ class Trial:
         return True
 
     def _same(self, rows: Sequence[Row]) -> bool:
-        """Whether rows get the same logits in a batch as alone."""
+        """Return whether rows get the same logits in a batch as alone."""
         import numpy as np
 
         alone = np.stack([self._alone(row) for row in rows])
@@ -115,7 +115,7 @@ class Trial:
         return found.shape == alone.shape and bool(np.abs(found - alone).max() <= most)
 
     def _alone(self, row: Row) -> np.ndarray:
-        """The logits of one row, (L,); raises TrialError unless they are numbers, one a label."""
+        """Compute the logits of one row, (L,); raises TrialError unless they are L numbers."""
         import numpy as np
 
         (found,) = self._engine.run(tokens.pad([row], self._pad_id))
@@ -126,12 +126,12 @@ class Trial:
         return found  # type: ignore[no-any-return]  # a row of an array has no type
 
     def _refusal(self, length: int) -> str | None:
-        """Why a row of so many tokens cannot be run; None if it can."""
+        """Say why a row of so many tokens cannot be run; None if it can."""
         tokens.prepare(self._tokenizer, length)
         return self._failure(self._row(length))
 
     def _failure(self, row: Row) -> str | None:
-        """Why a row cannot be run, in the words of PyTorch; None if it can."""
+        """Say why a row cannot be run, in the words of PyTorch; None if it can."""
         try:
             self._alone(row)
         except TrialError:
@@ -141,7 +141,7 @@ class Trial:
         return None
 
     def _row(self, words: int, seed: int = 0) -> Row:
-        """A row as of a text of so many words, with tokens of the vocabulary in their place."""
+        """Make the row of a text of so many words, with tokens of the vocabulary in their place."""
         encoding = self._tokenizer.encode(" ".join(["good"] * words))
         choose = random.Random(seed)
         ids = [

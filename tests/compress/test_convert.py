@@ -1,4 +1,4 @@
-"""What becomes of a checkpoint: every architecture, wider weights, pairs, refusals."""
+"""Checkpoints of every architecture are converted and answer alike, or are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pack-model, from a checkpoint to an archive."""
+"""pack-model makes a directory and an archive of a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pack-model takes for a checkpoint, and what it needs to be installed."""
+"""pack-model finds the checkpoint it is given, and says what it needs to be installed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from model_handler import Limits, artifacts
 from model_handler.errors import ArtifactError
 from model_handler.tokens import Batch
 from tests.conftest import ROOT
+from tests.interpreter import run_without
 
 COMMIT = "0123456789" * 4
 
@@ -217,34 +218,16 @@ def test_an_adapter_whose_last_layer_nobody_trained_is_refused(
         adapter.merge(bare, tmp_path / "merged", Path)
 
 
-BLOCK = """
-import sys
-class Block:
-    def find_spec(self, name, *_):
-        if name.partition(".")[0] in {names}:
-            raise ModuleNotFoundError("No module named " + name, name=name)
-sys.meta_path.insert(0, Block())
-from compress.pack import main
-main(sys.argv[1:])
-"""
-
-
 def without(names: set[str], *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command in an interpreter that has not got some packages."""
-    return subprocess.run(
-        [sys.executable, "-c", BLOCK.replace("{names}", repr(names)), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    return run_without(names, "from compress.pack import main; main()", *arguments)
 
 
 def test_without_the_extra_one_line_says_how_to_install_it(
     tmp_path: Path, checkpoint: Path
 ) -> None:
     found = without({"torch", "transformers", "onnx"}, checkpoint, tmp_path / "out")
-    assert found.returncode == 1
+    assert found.returncode == 2
     assert found.stderr.count("\n") == 1
     assert found.stderr.startswith("pack-model: torch is not installed, which packing needs: pip ")
     assert "https://download.pytorch.org/whl/cpu" in found.stderr

@@ -1,4 +1,4 @@
-"""pack-model ends as a whole or not at all: signals, full disks, and what is found beforehand."""
+"""pack-model writes all or nothing, and finds what is in the way before it starts."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def stopped(arguments: Sequence[object], step: str, number: signal.Signals) -> t
 def test_a_signal_leaves_nothing_behind(
     tmp_path: Path, checkpoint: Path, step: str, number: signal.Signals, code: int
 ) -> None:
-    room, texts = tmp_path / "room", tmp_path / "texts.jsonl"
-    room.mkdir()
+    place, texts = tmp_path / "place", tmp_path / "texts.jsonl"
+    place.mkdir()
     texts.write_text('{"text": "good"}\n' * 20_000)
-    arguments = [checkpoint, room / "a" / "out", "--archive", room / "b" / "model.tar.gz"]
+    arguments = [checkpoint, place / "a" / "out", "--archive", place / "b" / "model.tar.gz"]
     found = stopped([*arguments, "--validate", texts], step, number)
     assert found == (code, f"pack-model: stopped by {number.name}; nothing is left behind")
-    assert list(room.iterdir()) == []
+    assert list(place.iterdir()) == []
 
 
 def test_a_signal_leaves_a_packed_folder_as_it_is_and_no_partial_archive(

@@ -1,4 +1,4 @@
-"""pack-model --validate: the two models on the owner's texts, the figures, and the budgets."""
+"""pack-model --validate compares both models on the owner's texts, and keeps to the budgets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may lie in a model directory, and what is said of what may not."""
+"""Model directories of all kinds are opened, or refused with the reason."""
 
 from __future__ import annotations
 

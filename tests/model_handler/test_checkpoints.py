@@ -1,4 +1,4 @@
-"""Plain checkpoints: served as transformers itself would, or refused with what to do."""
+"""Plain checkpoints are served as transformers itself would, or refused with what to do."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from model_handler.errors import LogitError
 from model_handler.tokens import Text
 from serve import create_app
 from serve.settings import Settings
+from tests.interpreter import run_without
 
 
 def open_model(directory: Path, options: Options | None = None) -> Model:
@@ -288,7 +289,16 @@ def test_weights_in_other_forms_are_served_alike(
         assert f"stored in {kind} and served in float32" in caplog.text
 
 
-# What lies there instead
+def test_without_torch_one_line_says_what_to_do(checkpoint: Path) -> None:
+    code = "import sys; from model_handler import Handler; from pathlib import Path\n"
+    code += "Handler(Path(sys.argv[1])).predict(['fine'])"
+    found = run_without({"torch"}, code, checkpoint)
+    last = found.stderr.splitlines()[-1]
+    assert "is a plain checkpoint, which needs torch and transformers" in last
+    assert "pip install 'sagemaker-serverless-sentiment[torch]'" in last
+
+
+# What is there instead
 
 
 def only(*names: str) -> Callable[[Path], object]:

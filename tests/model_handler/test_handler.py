@@ -1,4 +1,4 @@
-"""One load, many threads."""
+"""Many threads share one load, and each gets its answers in the order of its texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read off logits, for each task."""
+"""Logits are read as the answers of each task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast the engine is, from what it did of late."""
+"""The pace of an engine is measured by what it did lately."""
 
 from __future__ import annotations
 

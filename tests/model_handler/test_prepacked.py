@@ -1,4 +1,4 @@
-"""Weights in the layout of this CPU: used when they are right, and left alone when they are not."""
+"""Weights in the layout of this CPU are used if they are right, and left alone if they are not."""
 
 from __future__ import annotations
 

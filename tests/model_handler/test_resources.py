@@ -1,4 +1,4 @@
-"""The CPU share, from what the system says."""
+"""What this process may use is read from its affinity, its cgroups and the memory size."""
 
 from __future__ import annotations
 

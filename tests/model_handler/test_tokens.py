@@ -1,4 +1,4 @@
-"""Texts become rows of ids, and rows become batches."""
+"""Texts are encoded as rows of ids, and rows are padded to batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Balanced epochs of reviews."""
+"""Reviews are read, and drawn into balanced epochs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from training import data, metrics
+from training import data, scoring
 from training.data import Review
 
 REVIEWS = [
@@ -50,7 +50,7 @@ def test_batches_hold_every_review_once() -> None:
 
 
 def test_the_report_has_the_figures_of_each_class() -> None:
-    found = metrics.report([-1, 0, 1, 1], [-1, 1, 1, 1])
+    found = scoring.report([-1, 0, 1, 1], [-1, 1, 1, 1])
     assert found["accuracy"] == 0.75
     assert found["macro_f1"] == pytest.approx((1 + 0 + 0.8) / 3, abs=1e-4)
     assert found["classes"]["1"] == {"precision": 0.6667, "recall": 1.0, "f1": 0.8, "support": 2}

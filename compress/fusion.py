@@ -1,4 +1,4 @@
-"""Fuse the operators of a float32 ONNX graph, and optimise a graph for onnxruntime."""
+"""Fuse the operators of a float32 ONNX graph into fewer, which onnxruntime runs faster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKENWISE = {"Add", "BiasGelu", "FastGelu", "LayerNormalization", "MatMul"}
 def fuse(source: Path, target: Path, heads: int, hidden: int) -> None:
     """Fuse attention, layer norm and GELU into onnxruntime's own operators.
 
-    Both graphs lie in one folder, and share the weights in a file beside them. Raises whatever the
+    Both graphs are in one folder, and share the weights in a file beside them. Raises whatever the
     fusions raise for a graph that they do not expect.
     """
     import onnx
@@ -82,7 +82,7 @@ def keep_first_token(graph: Any) -> None:
 
 
 def _reads_first_token(graph: Any, attention: Any) -> bool:
-    """Whether all that follows an attention is tokenwise, up to a Gather of the first token."""
+    """Return whether all behind an attention is tokenwise, up to a Gather of the first token."""
     import onnx
 
     constants = {t.name: t for t in graph.initializer} | {
@@ -100,7 +100,7 @@ def _reads_first_token(graph: Any, attention: Any) -> bool:
 
 
 def _behind(graph: Any, attention: Any) -> list[Any]:
-    """The tokenwise nodes that follow an attention, and nothing but them in between."""
+    """Find the tokenwise nodes that follow an attention, with nothing but them in between."""
     reached, found = set(attention.output), []
     for node in graph.node:
         if node.op_type in TOKENWISE and reached & set(node.input):
@@ -110,34 +110,6 @@ def _behind(graph: Any, attention: Any) -> list[Any]:
 
 
 def _readers(graph: Any, nodes: list[Any], attention: Any) -> list[Any]:
-    """All nodes that read what these nodes, or the attention, give."""
+    """Find all nodes that read what these nodes, or the attention, give."""
     given = {name for node in (attention, *nodes) for name in node.output}
     return [node for node in graph.node if given & set(node.input)]
-
-
-def save(source: Path, target: Path, prepacked: bool = False) -> list[Path]:
-    """Let onnxruntime optimise the graph once, here, so that no start has to; returns the files.
-
-    "Extended" stops short of layouts that fit one kind of CPU, so the result is portable; a graph
-    that has been saved so can be saved again with its weights `prepacked` for this CPU. Weights
-    go to a file of their own beside the graph, `target` with the suffix .bin, which is mapped
-    instead of parsed: https://onnxruntime.ai/docs/api/c/ (session configuration keys)
-    """
-    import onnxruntime
-
-    weights, levels = target.with_suffix(".bin"), onnxruntime.GraphOptimizationLevel
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = (
-        levels.ORT_DISABLE_ALL if prepacked else levels.ORT_ENABLE_EXTENDED
-    )
-    options.optimized_model_filepath = str(target)
-    external = "session.optimized_model_external_initializers_"
-    for key, value in (
-        (f"{external}file_name", weights.name),
-        (f"{external}min_size_in_bytes", "1024"),
-        ("session.save_external_prepacked_constant_initializers", str(int(prepacked))),
-    ):
-        options.add_session_config_entry(key, value)
-    options.log_severity_level = 3
-    onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
-    return [target, weights]
