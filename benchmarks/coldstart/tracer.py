@@ -62,7 +62,7 @@ MOMENTS = (
 
 
 class Tracer:
-    """Writes stages to a file, from any thread and any child of this process."""
+    """Write stages to a file, from any thread and any child of this process."""
 
     def __init__(self, path: str) -> None:
         # Lines are appended whole, whoever writes them.
@@ -71,7 +71,7 @@ class Tracer:
         self._depth = threading.local()
 
     def write(self, stage: str, start: float, end: float, cpu: float) -> None:
-        """One line."""
+        """Write one line."""
         lane = "arbiter" if os.getpid() == self._arbiter else "worker"
         thread = threading.current_thread()
         if thread is not threading.main_thread():
@@ -81,7 +81,7 @@ class Tracer:
         os.write(self._file, line.encode())
 
     def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, and a line for each call that ends in the process it began in."""
+        """Return the function, with a line for each call that ends in the process it began in."""
 
         @functools.wraps(function)
         def wrapper(*arguments: Any, **named: Any) -> Any:
@@ -97,7 +97,7 @@ class Tracer:
         return wrapper
 
     def noted(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, and a line for the moment in which it is called."""
+        """Return the function, with a line for the moment in which it is called."""
 
         @functools.wraps(function)
         def wrapper(*arguments: Any, **named: Any) -> Any:
@@ -109,7 +109,7 @@ class Tracer:
 
 
 class Finder:
-    """Asked first for each module; lets the others find it and times what runs then."""
+    """Let the other finders find a module, and time what runs when it is imported."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -117,7 +117,7 @@ class Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's own spec, with a loader that writes lines."""
+        """Return the module's own spec, with a loader that writes lines."""
         calls = [call for call in (*CALLS, *MOMENTS) if call[0] == name]
         if name not in IMPORTS and not calls:
             return None

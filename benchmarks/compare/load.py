@@ -23,7 +23,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """The answers in a second."""
+        """Answers in a second."""
         return len(self.latencies) / self.seconds
 
 

@@ -1,4 +1,4 @@
-"""Write RESULTS.md, the page with the figures of the benchmark."""
+"""Write RESULTS.md: every figure of this container beside that of another, and the targets."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def _starts(subjects: Subjects, options: Namespace) -> list[Step]:
 
 
 def _loads(subjects: Subjects, options: Namespace) -> list[Step]:
-    """Return many clients; the plain container as it comes, and as its owner may tune it."""
+    """Return loads of many clients; the plain container as it comes, and tuned by its owner."""
     runs: int = options.runs
     ours, plain = subjects.ours, subjects.plain
     tuned = servers.plain(plain.folder, "--workers", "2", OMP_NUM_THREADS="1")
