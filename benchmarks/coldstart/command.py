@@ -15,7 +15,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,11 +32,6 @@ PROGRAMS = {
     "lazy": LAZY,
     "all": f"from serve import lazy_imports; lazy_imports.install = lambda: None; {LAZY}",
 }
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    BENCHMARK.run(arguments)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -177,3 +171,4 @@ BENCHMARK = Benchmark(
     measure,
     page,
 )
+main = BENCHMARK.run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import compileall
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.compare import cost, results_page, results_plot, schedule
@@ -15,11 +14,6 @@ from benchmarks.harness.subjects import CHECKPOINT, DEFAULT_MODEL, Subjects, pre
 
 PARTS = ("start", "disk", "load", "cost")
 COST_RUNS = 3
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    BENCHMARK.run(arguments)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -94,3 +88,4 @@ BENCHMARK = Benchmark(
     results_page.page,
     results_plot.draw,
 )
+main = BENCHMARK.run
