@@ -80,7 +80,11 @@ def imports_of(node: ast.stmt) -> set[str]:
 
 @pytest.mark.parametrize(
     "path",
-    [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))],
+    [
+        path
+        for package in (*PACKAGES, "benchmarks")
+        for path in sorted((ROOT / package).rglob("*.py"))
+    ],
     ids=lambda path: f"{path.parent.name}/{path.name}",
 )
 def test_a_module_fits_on_two_screens(path: Path) -> None:

@@ -28,11 +28,6 @@ TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 REQUEST = 64
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    BENCHMARK.run(arguments)
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("model", type=Path, nargs="?", help="default: RoBERTa-base's shape, packed")
@@ -136,3 +131,4 @@ BENCHMARK = Benchmark(
     measure,
     page,
 )
+main = BENCHMARK.run

@@ -15,7 +15,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,11 +32,6 @@ PROGRAMS = {
     "lazy": LAZY,
     "all": f"from serve import lazy_imports; lazy_imports.install = lambda: None; {LAZY}",
 }
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    BENCHMARK.run(arguments)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -60,16 +54,13 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     found.facts["model"] = model.name
     found.facts["load of the machine at the start"] = f"{os.getloadavg()[0]:.1f}"
     start(launch, options.cpu)  # fills the page cache
-    traces = []
+    figures: dict[str, float] = {}
     for _ in tqdm(range(options.runs), unit="run", disable=not sys.stderr.isatty()):
         figures = start(launch, options.cpu)
         found.add("all", {"cold": figures["cold"]})
         if options.breakdown:
-            traces.append(traced(model, options.cpu))
+            trace(model, options.cpu, found)
     if options.breakdown:
-        last = [max(stage.end for stage in trace) for trace in traces]
-        found.add("all", {"traced": statistics.median(last)})
-        stages.keep(stages.medians(traces), found)
         found.add("all", {name: figures[name] for name in COUNTERS})
         found.say("all", {"files opened": opened(launch)})
     for turn in tqdm(range(options.pairs), unit="pair", disable=not sys.stderr.isatty()):
@@ -88,17 +79,17 @@ def start(launch: servers.Launch, cpu: int) -> dict[str, float]:
         return figures | {name: running.io(name) for name in COUNTERS}
 
 
-def traced(model: Path, cpu: int) -> list[stages.Stage]:
-    """Return the stages of one start; the last is the client's."""
+def trace(model: Path, cpu: int, found: Results) -> None:
+    """Add the stages of one start; the last is the client's."""
     with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder) / "trace"
-        launch = servers.ours(model, "benchmarks.coldstart.tracer", TRACE_FILE=str(trace))
+        written = Path(folder) / "trace"
+        launch = servers.ours(model, "benchmarks.coldstart.tracer", TRACE_FILE=str(written))
         with servers.running(launch, {cpu}) as running:
             running.wait(body(texts.FIRST))
             end = (time.perf_counter() - running.started) * 1e3
             asked = (running.client.asked - running.started) * 1e3
-            answer = stages.Stage("client", 0, "first answer", asked, end, 0.0)
-            return [*stages.read(trace, running.started), answer]
+            stages.keep(written, running.started, found)
+            stages.add(stages.Stage("client", 0, "first answer", asked, end, 0.0), found)
 
 
 def opened(launch: servers.Launch) -> str:
@@ -128,7 +119,7 @@ def page(results: Results) -> str:
         f"From exec of the server to its first answer, on one CPU, with its files in the page "
         f"cache: **{pages.spread(colds, 0, 'ms')}**, {len(colds)} starts.",
     ]
-    if results.of("traced", "all"):
+    if "lane" in results.words:
         parts += [_breakdown(results)]
     if results.of("first answer", "all"):
         parts += [_savings(results)]
@@ -136,14 +127,14 @@ def page(results: Results) -> str:
 
 
 def _breakdown(results: Results) -> str:
-    (last,) = results.of("traced", "all")
+    last = statistics.median(results.of("end", "first answer"))
     read = ", ".join(f"{name} {results.of(name, 'all')[0]:,.0f}" for name in COUNTERS)
     return f"""## Stage by stage
 
 With the tracer the first answer comes after {last:.0f} ms; medians of its stages, in ms:
 
 ```
-{stages.table(stages.kept(results))}
+{stages.table(results)}
 ```
 
 Threads of one CPU take turns, so stages of different lanes overlap: a stage's wall time holds what
@@ -180,3 +171,4 @@ BENCHMARK = Benchmark(
     measure,
     page,
 )
+main = BENCHMARK.run

@@ -1,12 +1,10 @@
-"""Read the stages of a start from its trace, and draw them as a table with a bar for each."""
+"""Keep the stages of starts, read from their traces, and draw them as a table with bars."""
 
 from __future__ import annotations
 
-import itertools
 import re
 import statistics
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,63 +46,46 @@ class Stage:
     cpu: float
 
 
-def read(trace: Path, started: float) -> list[Stage]:
-    """Return the stages of a start that began at `started` (time.perf_counter), in order."""
-    found = []
+def keep(trace: Path, started: float, found: Results) -> None:
+    """Add the stages of a start that began at `started` (time.perf_counter), in order."""
     times: Counter[str] = Counter()
-    rows = [line.split("\t") for line in trace.read_text().splitlines()]
-    for lane, depth, name, start, end, cpu in sorted(rows, key=lambda row: float(row[3])):
+    lines = [line.split("\t") for line in trace.read_text().splitlines()]
+    for lane, depth, name, start, end, cpu in sorted(lines, key=lambda line: float(line[3])):
         times[name] += 1
         title = name if times[name] == 1 else f"{name} {times[name]}"
         lane = re.sub(r"[-_]\d+", "", lane)  # ThreadPoolExecutor-0_3: whichever came
         since, until = ((max(float(value), started) - started) * 1e3 for value in (start, end))
-        found.append(Stage(lane, int(depth), title, since, until, float(cpu) * 1e3))
-    return found
+        add(Stage(lane, int(depth), title, since, until, float(cpu) * 1e3), found)
 
 
-def medians(runs: Sequence[Sequence[Stage]]) -> list[Stage]:
-    """Return each stage that most runs have, with the medians of its times; lane by lane.
+def add(stage: Stage, found: Results) -> None:
+    """Add a stage of one start."""
+    figures = {what: getattr(stage, what) for what in ("depth", "start", "end", "cpu")}
+    found.add(stage.name, figures)
+    found.say(stage.name, {"lane": stage.lane})
 
-    A stage may run in another thread the next time (whichever comes first imports numpy), so the
-    lane is the most frequent one.
+
+def medians(found: Results) -> list[Stage]:
+    """Return each stage that most starts have, with the medians of its times; lane by lane.
+
+    A stage may run in another thread the next time (whichever comes first imports numpy); the last
+    lane stands for all.
     """
-    same: dict[str, list[Stage]] = {}
-    for stage in itertools.chain.from_iterable(runs):
-        same.setdefault(stage.name, []).append(stage)
-    found = []
-    for name, all_of_it in same.items():
-        if 2 * len(all_of_it) > len(runs):
-            start, end, cpu = (
-                statistics.median(getattr(stage, field) for stage in all_of_it)
-                for field in ("start", "end", "cpu")
+    stages = []
+    starts = len(found.of("end", "first answer"))
+    for name, lane in found.words["lane"].items():
+        if 2 * len(found.of("end", name)) > starts:
+            depth, start, end, cpu = (
+                statistics.median(found.of(what, name)) for what in ("depth", "start", "end", "cpu")
             )
-            lane, depth = statistics.mode((stage.lane, stage.depth) for stage in all_of_it)
-            found.append(Stage(lane, depth, name, start, end, cpu))
-    lanes = list(dict.fromkeys(stage.lane for stage in found))
-    return sorted(found, key=lambda stage: (lanes.index(stage.lane), stage.start, stage.depth))
+            stages.append(Stage(lane, int(depth), name, start, end, cpu))
+    lanes = list(dict.fromkeys(stage.lane for stage in stages))
+    return sorted(stages, key=lambda stage: (lanes.index(stage.lane), stage.start, stage.depth))
 
 
-def keep(found: Sequence[Stage], results: Results) -> None:
-    """Add stages to results."""
-    for stage in found:
-        figures = {field: getattr(stage, field) for field in ("depth", "start", "end", "cpu")}
-        results.add(stage.name, figures)
-        results.say(stage.name, {"lane": stage.lane})
-
-
-def kept(results: Results) -> list[Stage]:
-    """Return the stages that were added to results."""
-    found = []
-    for name, lane in results.words["lane"].items():
-        depth, start, end, cpu = (
-            results.of(field, name)[0] for field in ("depth", "start", "end", "cpu")
-        )
-        found.append(Stage(lane, int(depth), name, start, end, cpu))
-    return found
-
-
-def table(stages: Sequence[Stage]) -> str:
+def table(found: Results) -> str:
     """Draw a line for each stage: start, end, wall time, CPU time, and a bar on one time axis."""
+    stages = medians(found)
     whole = max(stage.end for stage in stages)
     lines = [f"{'ms':36} {'start':>7} {'end':>7} {'wall':>7} {'CPU':>7}"]
     lane = ""

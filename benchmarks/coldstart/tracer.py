@@ -62,7 +62,7 @@ MOMENTS = (
 
 
 class Tracer:
-    """Writes stages to a file, from any thread and any child of this process."""
+    """Write stages to a file, from any thread and any child of this process."""
 
     def __init__(self, path: str) -> None:
         # Lines are appended whole, whoever writes them.
@@ -71,7 +71,7 @@ class Tracer:
         self._depth = threading.local()
 
     def write(self, stage: str, start: float, end: float, cpu: float) -> None:
-        """One line."""
+        """Write one line."""
         lane = "arbiter" if os.getpid() == self._arbiter else "worker"
         thread = threading.current_thread()
         if thread is not threading.main_thread():
@@ -80,12 +80,20 @@ class Tracer:
         line = f"{lane}\t{depth}\t{stage}\t{start!r}\t{end!r}\t{cpu!r}\n"
         os.write(self._file, line.encode())
 
-    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, and a line for each call that ends in the process it began in."""
+    def traced(
+        self, stage: str, function: Callable[..., Any], moment: bool = False
+    ) -> Callable[..., Any]:
+        """Return the function, with a line for each call that ends in the process it began in.
+
+        A moment's line is written when it is called.
+        """
 
         @functools.wraps(function)
         def wrapper(*arguments: Any, **named: Any) -> Any:
             process, start, cpu = os.getpid(), time.perf_counter(), time.thread_time()
+            if moment:
+                self.write(stage, start, start, 0.0)
+                return function(*arguments, **named)
             self._depth.now = getattr(self._depth, "now", 0) + 1
             try:
                 return function(*arguments, **named)
@@ -96,20 +104,9 @@ class Tracer:
 
         return wrapper
 
-    def noted(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, and a line for the moment in which it is called."""
-
-        @functools.wraps(function)
-        def wrapper(*arguments: Any, **named: Any) -> Any:
-            now = time.perf_counter()
-            self.write(stage, now, now, 0.0)
-            return function(*arguments, **named)
-
-        return wrapper
-
 
 class Finder:
-    """Asked first for each module; lets the others find it and times what runs then."""
+    """Let the other finders find a module, and time what runs when it is imported."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -117,7 +114,7 @@ class Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's own spec, with a loader that writes lines."""
+        """Return the module's own spec, with a loader that writes lines."""
         calls = [call for call in (*CALLS, *MOMENTS) if call[0] == name]
         if name not in IMPORTS and not calls:
             return None
@@ -133,7 +130,7 @@ class Finder:
             for call in calls:
                 self._hook(module, *call[1:])
 
-        timed = self._tracer.timed(f"import {name}", execute) if name in IMPORTS else execute
+        timed = self._tracer.traced(f"import {name}", execute) if name in IMPORTS else execute
         # The module itself sees its usual loader.
         setattr(spec.loader, "exec_module", timed)  # noqa: B010 - mypy takes it for a method
         return spec
@@ -148,7 +145,7 @@ class Finder:
         if function is None:
             return
         moment = (module.__name__, path, stage) in MOMENTS
-        wrapper = (self._tracer.noted if moment else self._tracer.timed)(stage, function)
+        wrapper = self._tracer.traced(stage, function, moment)
         # Looked up in its class it is bound already, so it must not get an instance.
         bound = isinstance(vars(owner).get(name), staticmethod | classmethod)
         setattr(owner, name, staticmethod(wrapper) if bound else wrapper)

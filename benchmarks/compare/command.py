@@ -5,23 +5,15 @@ from __future__ import annotations
 import argparse
 import compileall
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.compare import comparisons, cost, measurements, results_page, results_plot, schedule
+from benchmarks.compare import cost, results_page, results_plot, schedule
 from benchmarks.harness import containers, servers, texts
 from benchmarks.harness.results import Benchmark, Results
 from benchmarks.harness.subjects import CHECKPOINT, DEFAULT_MODEL, Subjects, prepare
 
 PARTS = ("start", "disk", "load", "cost")
-# A start from disk takes long and varies little.
-DISK_RUNS = 3
 COST_RUNS = 3
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    BENCHMARK.run(arguments)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -54,28 +46,12 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     for part in PARTS:
         if part not in options.parts:
             found.missing[part] = "not asked for"
-    steps = _steps(options, subjects, found)
+    steps = schedule.steps(options, subjects, found)
     for who, step in tqdm(steps, unit="step", disable=not sys.stderr.isatty()):
         found.add(who, step())
     if "cost" in options.parts:
         add_images(found)
         add_cost(found, options, subjects)
-
-
-def _steps(options: argparse.Namespace, subjects: Subjects, found: Results) -> list[schedule.Step]:
-    """List what is to be done on the bare machine, in order."""
-    steps: list[schedule.Step] = []
-    if "start" in options.parts:
-        steps += schedule.starts(subjects, options.cpu, options.runs, options.requests)
-    if "disk" in options.parts:
-        why = measurements.undroppable()
-        if why:
-            found.missing[comparisons.DISK] = why
-        else:
-            steps += schedule.disk(subjects, options.cpu, min(options.runs, DISK_RUNS))
-    if "load" in options.parts:
-        steps += schedule.loads(subjects, options.runs, options.seconds)
-    return steps
 
 
 def add_images(found: Results) -> None:
@@ -112,3 +88,4 @@ BENCHMARK = Benchmark(
     results_page.page,
     results_plot.draw,
 )
+main = BENCHMARK.run

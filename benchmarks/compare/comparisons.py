@@ -1,4 +1,4 @@
-"""What is compared with what, and what was aimed at: the rows of the page."""
+"""Say what is compared with what, and what was aimed at: the rows of the page."""
 
 from __future__ import annotations
 
@@ -17,27 +17,26 @@ WHO = {
 
 
 def part(of: float) -> Goal:
-    """No more than 1/of of the other."""
+    """Demand no more than 1/of of the other."""
     return Goal(f"<= 1/{of:g}", lambda own, other: own * of <= other)
 
 
 def times(most: float) -> Goal:
-    """No more than so many times the other."""
+    """Demand no more than so many times the other."""
     return Goal(f"<= {most:g} times", lambda own, other: own <= most * other)
 
 
 def faster(least: float) -> Goal:
-    """At least so many times the other."""
+    """Demand at least so many times the other."""
     return Goal(f">= {least:g} times", lambda own, other: own >= least * other)
 
 
 def over(extra: float, unit: str) -> Goal:
-    """No more than the other and a little."""
+    """Demand no more than the other and a little."""
     return Goal(f"<= it + {extra:g} {unit}", lambda own, other: own <= other + extra)
 
 
 BELOW = Goal("below it", lambda own, other: own < other)
-
 
 COLD = "cold start"
 DISK = "cold start, page cache dropped"

@@ -49,45 +49,30 @@ def run(asked: Asked, setup: containers.Setup, memory: int) -> dict[str, float]:
     return {"cost_mb": memory, "cost_ms": milliseconds, "cost": usd(milliseconds, memory)}
 
 
-def smallest(asked: Asked, setup: containers.Setup) -> tuple[int, dict[str, float], list[str]]:
-    """Return the first size that is survived, its figures, and why smaller ones were not.
-
-    Raises GoneError when none is that this machine has the CPUs for.
-    """
-    reasons: list[str] = []
-    for memory in containers.fitting():
-        try:
-            return memory, run(asked, setup, memory), reasons
-        except containers.GoneError as error:
-            reasons.append(f"{memory} MB: {error}")
-    raise containers.GoneError("; ".join(reasons) or "no size fits this machine's CPUs")
-
-
 def measure(found: Results, image: str, subjects: Subjects, runs: int) -> list[str]:
     """Add the figures of both containers, run by turns, and return remarks.
 
-    Each is asked for records of 64 tokens, and for the reviews.
+    Each is asked for records of 64 tokens, and for the reviews, at the smallest size that it
+    survives in its first turn.
     """
     asked = Asked(image, body(subjects.ours.long), body(*subjects.reviews))
     setups = {
         "ours": containers.ours(subjects.ours.folder),
         "plain": containers.plain(subjects.plain.folder),
     }
-    fit = max(containers.fitting(), default=0)
-    remarks = [f"sizes up to {fit} MB have a CPU share that fits here"]
-    sizes: dict[str, int] = {}
-    for who, setup in setups.items():
-        try:
-            sizes[who], figures, reasons = smallest(asked, setup)
-        except containers.GoneError as error:
-            remarks.append(f"{who} survives no size that can be measured here: {error}")
-            continue
-        remarks += [f"{who} at {reason}" for reason in reasons]
-        found.add(who, figures)
-    for turn in range(1, runs):
-        for who, memory in sizes.items():
-            try:
-                found.add(who, run(asked, setups[who], memory))
-            except containers.GoneError as error:
-                remarks.append(f"{who} at {memory} MB, run {turn + 1}: {error}")
+    fitting = containers.fitting()
+    remarks = [f"sizes up to {max(fitting, default=0)} MB have a CPU share that fits here"]
+    sizes = dict.fromkeys(setups, fitting)
+    for _ in range(runs):
+        for who, setup in setups.items():
+            for memory in sizes[who]:
+                try:
+                    found.add(who, run(asked, setup, memory))
+                    sizes[who] = [memory]
+                    break
+                except containers.GoneError as error:
+                    remarks.append(f"{who} at {memory} MB: {error}")
+            else:
+                sizes[who] = []
+                remarks.append(f"{who} survives no size that can be measured here")
     return remarks

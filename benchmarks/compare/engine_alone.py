@@ -18,7 +18,7 @@ PAUSE = 0.002
 
 
 def main() -> None:
-    """The command line: see --help."""
+    """Print the seconds of each run as JSON."""
     parser = argparse.ArgumentParser(description="Time the engine of a packed model.")
     parser.add_argument("model", type=Path)
     parser.add_argument("text")
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def seconds(folder: Path, text: str, requests: int) -> list[float]:
-    """How long the engine takes for the token ids of a text, each time it is asked."""
+    """Return how long the engine takes for the token ids of a text, each time it is asked."""
     model = Handler(folder).load()
     model.engine.settle()
     batch = tokens.pad(tokens.encode(model.tokenizer, [text]), model.pad_id)

@@ -1,4 +1,4 @@
-"""A port, bodies, clients and seconds in; the answers of all clients, counted and timed, out."""
+"""Put a server under the load of several clients, and count and time their answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Load:
 
 
 def run(port: int, bodies: Sequence[bytes], clients: int, seconds: float) -> Load:
-    """Clients that each send one body after the other, in turn, over a connection of their own.
+    """Let clients each send one body after the other, in turn, over connections of their own.
 
     What is under way when the time is up is waited for and counts, and so does the time it takes.
     Raises what the first client to fail raised.

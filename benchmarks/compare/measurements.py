@@ -1,4 +1,4 @@
-"""A subject and a CPU in, the figures of one start of its server out, by name."""
+"""Measure one start of a server: cold, warm, from disk, under load; and the least it could take."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from benchmarks.harness.subjects import Subject
 WARM_UP_SECONDS = 3.0
 # From the first answer until nothing is left to load in the background.
 SETTLED_SECONDS = 2.0
+CLIENTS = 8
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
 def warm(
     subject: Subject, cpu: int, requests: int, reviews: Sequence[str], large: bytes
 ) -> dict[str, float]:
-    """A cold start with files in the page cache, then what the warm server does and takes."""
+    """Time a cold start with files in the page cache, then what the warm server does and takes."""
     with servers.running(subject.launch, {cpu}) as running:
         answers = running.wait(body(texts.FIRST))
         found = {"cold": time.perf_counter() - running.started}
@@ -47,14 +48,14 @@ def warm(
 
 
 def fill(subject: Subject, cpu: int) -> dict[str, float]:
-    """A start that fills the page cache; it counts for nothing."""
+    """Fill the page cache by a start that counts for nothing."""
     with servers.running(subject.launch, {cpu}) as running:
         subject.check(running.wait(body(texts.FIRST)))
     return {}
 
 
 def undroppable() -> str:
-    """Why the page cache cannot be dropped here; empty if it can."""
+    """Say why the page cache cannot be dropped here; empty if it can."""
     try:
         os.sync()
         DROP_CACHES.write_text("3")
@@ -64,7 +65,7 @@ def undroppable() -> str:
 
 
 def from_disk(subject: Subject, cpu: int) -> dict[str, float]:
-    """A cold start with nothing in the page cache, and what it reads; needs root."""
+    """Time a cold start with nothing in the page cache, and what it reads; needs root."""
     os.sync()
     DROP_CACHES.write_text("3")  # https://docs.kernel.org/admin-guide/sysctl/vm.html
     with servers.running(subject.launch, {cpu}) as running:
@@ -75,15 +76,15 @@ def from_disk(subject: Subject, cpu: int) -> dict[str, float]:
 
 
 def under_load(
-    launch: servers.Launch, subject: Subject, reviews: Sequence[str], clients: int, seconds: float
+    launch: servers.Launch, subject: Subject, reviews: Sequence[str], seconds: float
 ) -> dict[str, float]:
-    """Clients that send single reviews; server and clients share two CPUs."""
+    """Let clients send single reviews; server and clients share two CPUs."""
     bodies = [body(text) for text in reviews]
     two = set(sorted(os.sched_getaffinity(0))[:2])
     with servers.pinned(two), servers.running(launch, two) as running:
         subject.check(running.wait(body(texts.FIRST)))
-        load.run(running.port, bodies, clients, min(WARM_UP_SECONDS, seconds))
-        found = load.run(running.port, bodies, clients, seconds)
+        load.run(running.port, bodies, CLIENTS, min(WARM_UP_SECONDS, seconds))
+        found = load.run(running.port, bodies, CLIENTS, seconds)
     return {
         "load": found.rate,
         "load_p50": found.latencies.at(50),
@@ -92,7 +93,7 @@ def under_load(
 
 
 def floor(subject: Subject, cpu: int) -> dict[str, float]:
-    """Seconds from exec of a bare script to its printed logits."""
+    """Time a bare script from exec to its printed logits, in seconds."""
     command = [sys.executable, str(servers.ROOT / "benchmarks" / "compare" / "bare_script.py")]
     environment = os.environ | {"ORT_DISABLE_TELEMETRY": "1", "OPENBLAS_NUM_THREADS": "1"}
     with servers.pinned({cpu}) as others:
@@ -115,7 +116,7 @@ def floor(subject: Subject, cpu: int) -> dict[str, float]:
 
 
 def engine(subject: Subject, cpu: int, requests: int) -> dict[str, float]:
-    """Milliseconds of the engine alone, for the ids that `warm` sends as text."""
+    """Time the engine alone, in milliseconds, for the ids that `warm` sends as text."""
     command = [
         sys.executable,
         "-m",

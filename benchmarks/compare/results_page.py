@@ -1,4 +1,4 @@
-"""Write RESULTS.md, the page with the figures of the benchmark."""
+"""Write RESULTS.md: every figure of this container beside that of another, and the targets."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NOTES = """\
   scored in the 60 seconds that the platform waits; the plain container is spared it
 - a million predictions: the smallest memory size at which the image survives 20 single records and
   the 64 reviews, with the CPU share that AWS Lambda gives that size (MB / 1769, see
-  [containers.py](../harness/containers.py)); the mean time of a record, rounded up to whole
-  milliseconds, times the price of that size ([cost.py](cost.py))
+  [platform_facts](../../platform_facts/__init__.py)); the mean time of a record, rounded up to
+  whole milliseconds, times the price of that size ([cost.py](cost.py))
 - plain container: [plain_container/](plain_container/README.md)"""
 
 # https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
@@ -37,9 +37,10 @@ None of these figures was taken on AWS, whose CPUs may lack VNNI, an instruction
 
 
 def page(results: Results) -> str:
-    """Medians with the least and the most of all runs, ratios, and whether goals are met."""
-    lines = "\n".join(map(_line, [results] * len(ROWS), ROWS))
-    gaps = "\n".join(f"- {what}: {why}" for what, why in results.missing.items())
+    """Write medians with the least and the most of all runs, ratios, and whether goals are met."""
+    heads = ("", "this container", "compared with", "ratio", "target", "met")
+    gaps = "".join(f"- {what}: {why}\n" for what, why in results.missing.items())
+    missing = f"Not measured:\n\n{gaps}\n" if gaps else ""
     return f"""# Figures
 
     {results.command}
@@ -52,17 +53,15 @@ interleaved, so that a slow minute of the machine meets all servers.
 
 ![This container and the plain one](results.svg)
 
-| | this container | compared with | ratio | target | met |
-|---|---|---|---|---|---|
-{lines}
+{pages.table(heads, (_line(results, row) for row in ROWS))}
 
-{f"Not measured:{chr(10)}{chr(10)}{gaps}{chr(10)}{chr(10)}" if gaps else ""}{NOTES}
+{missing}{NOTES}
 
 {pages.facts(results)}
 """
 
 
-def _line(results: Results, row: Row) -> str:
+def _line(results: Results, row: Row) -> list[str]:
     own = results.of(row.what, row.who)
     name = "" if row.who == "ours" else f"{WHO[row.who]}: "
     cells = [row.title, name + spread(own, row.digits, row.unit), "", "", "", ""]
@@ -74,10 +73,10 @@ def _line(results: Results, row: Row) -> str:
     if row.goals:
         cells[4] = ", ".join(goal.words for goal in row.goals)
         cells[5] = ", ".join(pages.verdicts(results, row))
-    return f"| {' | '.join(cells)} |"
+    return cells
 
 
 def ratio(own: Sequence[float], other: Sequence[float]) -> str:
-    """The ratio of medians: 1/9.3, or 4.6."""
+    """Return the ratio of medians: 1/9.3, or 4.6."""
     found = statistics.median(own) / statistics.median(other)
     return f"{found:.2f}" if found >= 1 else f"1/{1 / found:.2f}"

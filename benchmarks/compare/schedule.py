@@ -1,63 +1,75 @@
-"""Subjects and counts in; the measurements to make, in order, out. Servers take turns."""
+"""List what is measured on the bare machine, in order: servers take turns."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks.compare import measurements
+from benchmarks.compare.comparisons import DISK
 from benchmarks.harness import servers, texts
-from benchmarks.harness.subjects import Subject, Subjects
+from benchmarks.harness.results import Results
+from benchmarks.harness.subjects import Subjects
 
-CLIENTS = 8
+# A start from disk takes long and varies little.
+DISK_RUNS = 3
 # Whose figures they are, and what takes them.
 Step = tuple[str, Callable[[], Mapping[str, float]]]
 
 
-def starts(subjects: Subjects, cpu: int, runs: int, requests: int) -> list[Step]:
-    """Starts with files in the page cache; the first turn only puts them there."""
-    large = texts.large(subjects.reviews)
+def steps(options: Namespace, subjects: Subjects, found: Results) -> list[Step]:
+    """Return the steps of the parts that were asked for and that can be measured here."""
+    made: list[Step] = []
+    if "start" in options.parts:
+        made += _starts(subjects, options)
+    if "disk" in options.parts:
+        why = measurements.undroppable()
+        if why:
+            found.missing[DISK] = why
+        else:
+            runs = min(options.runs, DISK_RUNS)
+            made += _each(subjects, measurements.from_disk, options.cpu) * runs
+    if "load" in options.parts:
+        made += _loads(subjects, options)
+    return made
 
-    def turn(who: str, subject: Subject, body: bytes) -> Step:
-        return who, partial(measurements.warm, subject, cpu, requests, subjects.reviews, body)
 
+def _each(
+    subjects: Subjects, measure: Callable[..., Mapping[str, float]], *arguments: object
+) -> list[Step]:
+    """Return a step for each server."""
+    named = (("ours", subjects.ours), ("plain", subjects.plain), ("default", subjects.default))
+    return [(who, partial(measure, subject, *arguments)) for who, subject in named]
+
+
+def _starts(subjects: Subjects, options: Namespace) -> list[Step]:
+    """Return starts with files in the page cache; the first turn only puts them there."""
+    runs: int = options.runs
+    reviews, ours = subjects.reviews, subjects.ours
+    asked = (options.cpu, options.requests, reviews)
+    large = texts.large(reviews)
     turns: list[Step] = [
-        turn("ours", subjects.ours, large),
-        ("engine", partial(measurements.engine, subjects.ours, cpu, requests)),
-        ("floor", partial(measurements.floor, subjects.ours, cpu)),
-        turn("plain", subjects.plain, b""),
-        turn("default", subjects.default, large),
+        ("ours", partial(measurements.warm, ours, *asked, large)),
+        ("engine", partial(measurements.engine, ours, options.cpu, options.requests)),
+        ("floor", partial(measurements.floor, ours, options.cpu)),
+        ("plain", partial(measurements.warm, subjects.plain, *asked, b"")),
+        ("default", partial(measurements.warm, subjects.default, *asked, large)),
     ]
-    fill: list[Step] = [
-        (who, partial(measurements.fill, one, cpu)) for who, one in _named(subjects)
-    ]
-    return fill + turns * runs
+    return _each(subjects, measurements.fill, options.cpu) + turns * runs
 
 
-def disk(subjects: Subjects, cpu: int, runs: int) -> list[Step]:
-    """Starts with nothing in the page cache."""
+def _loads(subjects: Subjects, options: Namespace) -> list[Step]:
+    """Return loads of many clients; the plain container as it comes, and tuned by its owner."""
+    runs: int = options.runs
+    ours, plain = subjects.ours, subjects.plain
+    tuned = servers.plain(plain.folder, "--workers", "2", OMP_NUM_THREADS="1")
     turns: list[Step] = [
-        (who, partial(measurements.from_disk, subject, cpu)) for who, subject in _named(subjects)
+        (who, partial(measurements.under_load, launch, subject, subjects.reviews, options.seconds))
+        for who, launch, subject in (
+            ("ours", ours.launch, ours),
+            ("plain", plain.launch, plain),
+            ("plain_omp", tuned, plain),
+        )
     ]
     return turns * runs
-
-
-def loads(subjects: Subjects, runs: int, seconds: float) -> list[Step]:
-    """Many clients; the plain container as it comes, and as its owner may tune it."""
-    checkpoint = subjects.plain.folder
-    tuned = servers.plain(checkpoint, "--workers", "2", OMP_NUM_THREADS="1")
-
-    def turn(who: str, launch: servers.Launch, subject: Subject) -> Step:
-        reviews = subjects.reviews
-        return who, partial(measurements.under_load, launch, subject, reviews, CLIENTS, seconds)
-
-    turns = [
-        turn("ours", subjects.ours.launch, subjects.ours),
-        turn("plain", subjects.plain.launch, subjects.plain),
-        turn("plain_omp", tuned, subjects.plain),
-    ]
-    return turns * runs
-
-
-def _named(subjects: Subjects) -> list[tuple[str, Subject]]:
-    return [("ours", subjects.ours), ("plain", subjects.plain), ("default", subjects.default)]

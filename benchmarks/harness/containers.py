@@ -37,13 +37,6 @@ class Setup:
     mounts: Mapping[Path, str]
     folder: str = "/tmp"
 
-    def volumes(self) -> dict[str, dict[str, str]]:
-        """Return the mounts in the words of the SDK."""
-        return {
-            str(source.resolve()): {"bind": target, "mode": "ro"}
-            for source, target in self.mounts.items()
-        }
-
 
 def ours(model: Path) -> Setup:
     """Return this project's server, as SageMaker starts it."""
@@ -118,7 +111,7 @@ def running(
         detach=True,
         environment=dict(environment or {}),
         ports={TCP_PORT: ("127.0.0.1", 0)},
-        volumes=setup.volumes(),
+        volumes=[f"{source.resolve()}:{path}:ro" for source, path in setup.mounts.items()],
         working_dir=setup.folder,
         **options,
     )

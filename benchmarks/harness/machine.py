@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import time
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +23,7 @@ FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8")
 
 
 def facts() -> dict[str, str]:
-    """CPU, its flags, packages, date."""
+    """Return the CPU, its flags, packages, date."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     fields = {name.strip(): value for name, _, value in (line.partition(": ") for line in lines)}
     flags = fields.get("flags", "").split()
@@ -58,14 +57,10 @@ class OtherWork:
 
 
 def _seconds() -> tuple[float, float, float, float]:
-    """Wall clock; CPU seconds of all processes; those that the host took; our own.
+    """Return wall clock, CPU seconds of all processes, those that the host took, and our own."""
+    import psutil
 
-    https://man7.org/linux/man-pages/man5/proc_stat.5.html
-    """
-    ticks = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
-    user, nice, system, _idle, _wait, interrupts, soft, stolen = (
-        each / os.sysconf("SC_CLK_TCK") for each in ticks
-    )
-    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    own = sum(each.ru_utime + each.ru_stime for each in used)
-    return time.monotonic(), user + nice + system + interrupts + soft, stolen, own
+    whole, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    busy = whole.user + whole.nice + whole.system + whole.irq + whole.softirq
+    used = own.user + own.system + own.children_user + own.children_system
+    return time.monotonic(), busy, whole.steal, used

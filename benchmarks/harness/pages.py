@@ -69,17 +69,17 @@ class Goal:
 
 
 def at_most(limit: float, unit: str) -> Goal:
-    """No more than a limit."""
+    """Demand no more than a limit."""
     return Goal(f"<= {limit:g} {unit}", lambda own, _: own <= limit)
 
 
 def under(limit: float, unit: str) -> Goal:
-    """Less than a limit."""
+    """Demand less than a limit."""
     return Goal(f"< {limit:g} {unit}", lambda own, _: own < limit)
 
 
 def exactly(wanted: float) -> Goal:
-    """Neither more nor less."""
+    """Demand neither more nor less."""
     return Goal(f"{wanted:g}", lambda own, _: own == wanted)
 
 

@@ -1,4 +1,4 @@
-"""A tokenizer and a folder of reviews in, the texts that are sent out."""
+"""Choose or invent the texts that are sent: of so many tokens, as long as reviews, very large."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LARGE_TEXT = 31_000
 
 
 def of_length(tokenizer: Tokenizer, tokens: int) -> str:
-    """A text of exactly so many tokens, special ones included."""
+    """Return a text of exactly so many tokens, special ones included."""
     words = list(itertools.islice(itertools.cycle(WORDS), 2 * tokens))
     for count in range(len(words)):
         text = " ".join(words[:count])
@@ -42,7 +42,7 @@ def of_length(tokenizer: Tokenizer, tokens: int) -> str:
 
 
 def reviews(folder: Path | None, tokenizer: Tokenizer, longest: int, count: int) -> list[str]:
-    """So many reviews of at most `longest` tokens: no model cuts them, so all do the same work.
+    """Return so many reviews of at most `longest` tokens: no model cuts them, so all do equal work.
 
     They are invented where the folder is None.
     """
@@ -57,7 +57,7 @@ def reviews(folder: Path | None, tokenizer: Tokenizer, longest: int, count: int)
 
 
 def invented(count: int = 2000) -> list[str]:
-    """Texts as long as reviews of clothes are."""
+    """Invent texts as long as reviews of clothes are."""
     chance = random.Random(SEED)
     return [
         " ".join(chance.choices(WORDS, k=chance.randint(SHORTEST, LONGEST))) for _ in range(count)
@@ -65,7 +65,7 @@ def invented(count: int = 2000) -> list[str]:
 
 
 def large(texts: Sequence[str]) -> bytes:
-    """A body of LARGE_BYTES: few records, each of many texts joined."""
+    """Return a body of LARGE_BYTES: few records, each of many texts joined."""
     turn = itertools.cycle(texts)
     made = bytearray()
     while len(made) < LARGE_BYTES:

@@ -49,11 +49,6 @@ that says what to do; `pack-model` makes smaller and faster models of many. This
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    BENCHMARK.run(arguments)
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument(
@@ -188,3 +183,4 @@ BENCHMARK = Benchmark(
     page,
     folder=Path(__file__).parent,
 )
+main = BENCHMARK.run

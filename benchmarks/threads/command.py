@@ -9,7 +9,6 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.compare.measurements import SETTLED_SECONDS
@@ -24,11 +23,6 @@ LEAST = 5  # requests of a kind, however long they take
 # Closer than this, two counts are the same: more is noise.
 NEAR = 1.05
 RULE = "from model_handler import resources; print(resources.threads())"
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    BENCHMARK.run(arguments)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -152,3 +146,4 @@ BENCHMARK = Benchmark(
     measure,
     page,
 )
+main = BENCHMARK.run

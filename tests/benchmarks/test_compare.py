@@ -123,7 +123,7 @@ class Counting(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A tiny server that counts."""
+    """Start a tiny server that counts."""
     Counting.seen.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as counting:
         thread = threading.Thread(target=counting.serve_forever)

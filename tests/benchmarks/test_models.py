@@ -29,4 +29,4 @@ def test_the_command_tells_what_the_page_has_wrong(
     spoiled.json.write_text(before + padding + after.replace('"gpt2": "none"', '"gpt2": "yes"', 1))
     monkeypatch.setattr(command, "BENCHMARK", spoiled)
     with pytest.raises(SystemExit, match=r"(?s)redraw writes.*wrong about gpt2: .* none "):
-        command.main(["--check", "gpt2"])
+        spoiled.run(["--check", "gpt2"])

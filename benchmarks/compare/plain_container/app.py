@@ -1,4 +1,4 @@
-"""MODEL_DIR in, a Flask app that labels JSON Lines of texts out: the plain container's whole code.
+"""Label JSON Lines of texts with the model in MODEL_DIR: the plain container's whole code.
 
 gunicorn --bind 0.0.0.0:8080 --timeout 60 app:app
 """
@@ -18,13 +18,13 @@ app = Flask(__name__)
 
 @app.get("/ping")
 def ping() -> Response:
-    """Nothing in; 200 out, since the model was loaded when this module was."""
+    """Answer 200, since the model was loaded when this module was."""
     return Response(status=200)
 
 
 @app.post("/invocations")
 def invocations() -> Response:
-    """JSON Lines {"features": ["text"]} in; one probability and predicted_label for each out."""
+    """Answer each line {"features": ["text"]} with a probability and a predicted_label."""
     with jsonlines.Reader(io.BytesIO(request.get_data())) as reader:
         texts = [record["features"][0] for record in reader]
     answer = io.StringIO()
