@@ -1,4 +1,4 @@
-"""A running server and questions in, the figures of all phases of a soak out.
+"""Take a server through all phases of a soak, and keep the figures of each.
 
 - Each number of connections in a closed loop, the largest first: this warms the server up, and
   tells how many requests it can answer in a second.
@@ -13,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from functools import partial
 
 from benchmarks.harness.results import Results
 from benchmarks.harness.servers import Server
 from benchmarks.harness.statistics import slope
-from benchmarks.soak import memory, stop
+from benchmarks.soak import stop
 from benchmarks.soak.known_answers import Questions
-from benchmarks.soak.pings import Pings, pinging
+from benchmarks.soak.observation import Pings, memory_sampled, pinged
 from benchmarks.soak.traffic import Traffic, back_to_back, evenly
 
 # Every number of connections has its turn so often, so that a slow minute of the machine, or
@@ -56,7 +56,7 @@ class Phases:
         self._seconds = minutes * 60
 
     def run(self) -> None:
-        """Everything, in order; raises SystemExit if the server ends before it is told to."""
+        """Go through all phases; raises SystemExit if the server ends before it is told to."""
         rates = self._warm_up()
         self._rounds(rates)
         records = self._saturate()
@@ -69,57 +69,55 @@ class Phases:
         self._found.add("all", whole)
 
     def _warm_up(self) -> dict[int, float]:
-        """Requests a second for each number of connections, in a closed loop."""
+        """Return the requests a second for each number of connections, in a closed loop."""
         traffic = self._traffic(LINES)
         seconds = self._seconds * WARM_UP_PART / len(self._connections)
         rates = {}
         for count in sorted(self._connections, reverse=True):
-            before = traffic.tally.right
+            before = traffic.outcomes.right
             took = self._ask(traffic, count, back_to_back(seconds))
-            rates[count] = (traffic.tally.right - before) / took
+            rates[count] = (traffic.outcomes.right - before) / took
             self._found.add(str(count), {"capacity": rates[count], "rate": RATE * rates[count]})
         self._count("warm-up", traffic)
         return rates
 
     def _rounds(self, rates: dict[int, float]) -> None:
-        """Latencies, memory and pings."""
+        """Measure latencies, memory and pings."""
         from tqdm import tqdm
 
         traffics = {count: self._traffic(LINES) for count in self._connections}
-        pings = Pings(self._running.port)
         seconds = self._seconds / ROUNDS / len(traffics)
 
         def answered() -> int:
-            return sum(traffic.tally.right for traffic in traffics.values())
+            return sum(traffic.outcomes.right for traffic in traffics.values())
 
         interval = max(LEAST_SECONDS, self._seconds / SAMPLES)
-        sampling = memory.sampling(self._running, answered, interval)
-        with pinging(pings), sampling as samples:
+        keep = partial(self._found.add, "all")
+        sampled = memory_sampled(self._running, answered, interval, keep)
+        with pinged(self._running.port) as pings, sampled:
             for count in tqdm([*traffics] * ROUNDS, unit="turn", disable=not sys.stderr.isatty()):
                 self._ask(traffics[count], count, evenly(RATE * rates[count], seconds))
         for count, traffic in traffics.items():
             self._count(str(count), traffic)
             self._latencies(str(count), traffic)
         self._pings("rounds", pings)
-        for sample in samples:
-            self._found.add("all", asdict(sample))
-        half = (len(samples) - 1) // 2
+        requests = self._found.of("requests", "all")
+        half = (len(requests) - 1) // 2
         for kind in ("rss", "anonymous"):
-            requests, megabytes = (self._found.of(what, "all") for what in ("requests", kind))
-            self._found.add("all", {f"slope_{kind}": slope(requests, megabytes)})
+            megabytes = self._found.of(kind, "all")
             late = slope(requests[half:], megabytes[half:])
-            self._found.add("all", {f"late_slope_{kind}": late})
+            whole = slope(requests, megabytes)
+            self._found.add("all", {f"slope_{kind}": whole, f"late_slope_{kind}": late})
 
     def _saturate(self) -> float:
-        """Pings while as much waits as connections can bring; gives the records a second."""
+        """Ping while as much waits as connections can bring; return the records a second."""
         traffic = self._traffic(MANY_LINES)
-        pings = Pings(self._running.port)
         times = back_to_back(self._seconds * SATURATION_PART)
-        with pinging(pings):
+        with pinged(self._running.port) as pings:
             took = self._ask(traffic, max(self._connections), times)
         self._count("saturation", traffic)
         self._pings("saturation", pings)
-        return traffic.tally.records / took
+        return traffic.outcomes.records / took
 
     def _ask(self, traffic: Traffic, connections: int, times: Iterator[float]) -> float:
         took = asyncio.run(traffic.run(connections, times))
@@ -131,11 +129,11 @@ class Phases:
         return Traffic(self._running.port, self._questions, lines)
 
     def _count(self, who: str, traffic: Traffic) -> None:
-        self._found.add(who, {what: getattr(traffic.tally, what) for what in COUNTS})
+        self._found.add(who, {what: getattr(traffic.outcomes, what) for what in COUNTS})
         self._reasons(who, traffic)
 
     def _reasons(self, who: str, traffic: Traffic) -> None:
-        for why, times in traffic.tally.reasons.items():
+        for why, times in traffic.outcomes.reasons.items():
             self._found.facts[f"{who}: {why}"] = f"{times} times"
 
     def _latencies(self, who: str, traffic: Traffic) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 
 from benchmarks.harness.pages import Row, exactly, facts, spread, table, under, verdicts
 from benchmarks.harness.results import Results
@@ -26,9 +26,34 @@ TARGETS = (
     Row(f"{STOP}: exit code", "stop_code", "", 0, "all", None, (exactly(0),)),
     Row(f"{STOP}: exit after", "stop_seconds", "s", 1, "all", None, (under(30, "s"),)),
 )
-LATENCIES = ("capacity", "rate", "p50", "p99", "p999", "most")
-UNCORRECTED = ("uncorrected_p50", "uncorrected_p99", "uncorrected_p999", "uncorrected_most")
-PINGS = ("pings", "pings_failed", "ping_p50", "ping_p99", "ping_p999", "ping_most")
+# Columns, and the figures in them.
+COUNTS = {
+    "asked": "asked",
+    "right": "right",
+    "refused, asked again": "refused",
+    "wrong": "wrong",
+    "lost": "lost",
+    "errors": "errors",
+}
+PERCENTILES = {"p50": "p50", "p99": "p99", "p99.9": "p999", "max": "most"}
+LATENCIES = {"a second, closed loop": "capacity", "sent": "rate", **PERCENTILES} | {
+    f"uncorrected {head}": f"uncorrected_{what}" for head, what in PERCENTILES.items()
+}
+PINGS = {
+    "pings": "pings",
+    "without 200": "pings_failed",
+    **{head: f"ping_{what}" for head, what in PERCENTILES.items()},
+    "connect p99": "connect_p99",
+    "connect max": "connect_most",
+}
+STOPPED = {
+    "sent": "stop_sent",
+    "answered before it": "stop_early",
+    "answered in full": "stop_answered",
+    "503": "stop_refused",
+    "no answer": "stop_lost",
+    "other": "stop_other",
+}
 NOTES = """\
 - requests: 1 to 7 invented reviews of 4 to 20 words, 32 of them under saturation. Each text was
   scored alone beforehand, and no two have the same answer, so an answer counts as right only if it
@@ -48,7 +73,7 @@ NOTES = """\
 
 
 def page(results: Results) -> str:
-    """Targets, met or not, and all figures."""
+    """Return the whole page: targets, met or not, and all figures."""
     return f"""# Soak
 
     {results.command}
@@ -59,17 +84,17 @@ def page(results: Results) -> str:
 
 ## Answers
 
-{_counts(results)}
+{_block(results, "", COUNTS, "asked")}
 
 ## Latencies, ms
 
 {_machine(results)}
 
-{_latencies(results)}
+{_block(results, "connections", LATENCIES, "p50")}
 
 ## Pings, ms
 
-{_pings(results)}
+{_block(results, "", PINGS, "pings")}
 
 ## Memory, MB
 
@@ -77,7 +102,7 @@ def page(results: Results) -> str:
 
 ## SIGTERM
 
-{_stop(results)}
+{table([*STOPPED], [_cells(results, STOPPED, "all")])}
 
 ## How
 
@@ -101,17 +126,14 @@ def _cell(results: Results, what: str, who: str) -> str:
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"
 
 
-def _block(
-    results: Results, heads: Sequence[str], figures: Sequence[str], whom: Iterable[str]
-) -> str:
-    lines = [[who, *(_cell(results, what, who) for what in figures)] for who in whom]
-    return table(heads, lines)
+def _cells(results: Results, columns: Mapping[str, str], who: str) -> list[str]:
+    return [_cell(results, what, who) for what in columns.values()]
 
 
-def _counts(results: Results) -> str:
-    heads = ("", "asked", "right", "refused, asked again", "wrong", "lost", "errors")
-    whom = results.values.get("asked", {})
-    return _block(results, heads, ("asked", "right", "refused", "wrong", "lost", "errors"), whom)
+def _block(results: Results, first: str, columns: Mapping[str, str], each: str) -> str:
+    """Return a table with a line for all of whom there is a certain figure."""
+    whom = results.values.get(each, {})
+    return table([first, *columns], [[who, *_cells(results, columns, who)] for who in whom])
 
 
 def _machine(results: Results) -> str:
@@ -131,18 +153,6 @@ the machine."""
     return words
 
 
-def _latencies(results: Results) -> str:
-    heads = ["connections", "a second, closed loop", "sent", "p50", "p99", "p99.9", "max"]
-    heads += [f"uncorrected {name}" for name in heads[3:]]
-    return _block(results, heads, LATENCIES + UNCORRECTED, results.values.get("p50", {}))
-
-
-def _pings(results: Results) -> str:
-    heads = ("", "pings", "without 200", "p50", "p99", "p99.9", "max", "connect p99", "max")
-    figures = (*PINGS, "connect_p99", "connect_most")
-    return _block(results, heads, figures, results.values.get("pings", {}))
-
-
 def _memory(results: Results) -> str:
     lines = []
     for kind in ("rss", "anonymous"):
@@ -153,9 +163,3 @@ def _memory(results: Results) -> str:
             lines.append([kind, *ends, *(f"{slope:.2f}" for (slope,) in slopes)])
     heads = ("", "first", "last", "most", "slope, 10,000 requests", "that of the second half")
     return table(heads, lines)
-
-
-def _stop(results: Results) -> str:
-    names = ("sent", "early", "answered", "refused", "lost", "other")
-    heads = ("sent", "answered before it", "answered in full", "503", "no answer", "other")
-    return table(heads, [[_cell(results, f"stop_{name}", "all") for name in names]])

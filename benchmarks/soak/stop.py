@@ -1,4 +1,4 @@
-"""A running server in; what becomes of fifty requests under way when it is told to stop out."""
+"""Tell a server to stop while fifty requests are under way, and count how they end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_SECONDS = 40.0
 
 
 def lines(records_per_second: float) -> int:
-    """Records of each request, so that all of them are work for a while."""
+    """Return the records of each request, so that all of them are work for a while."""
     return max(1, round(records_per_second * WORK_SECONDS / REQUESTS))
 
 
@@ -28,20 +28,21 @@ async def stop(running: Server, traffic: Traffic) -> dict[str, float]:
     """Send requests, then SIGTERM to the main process, and wait for all that comes of it."""
     asking = asyncio.create_task(traffic.run(REQUESTS, repeat(clock(), REQUESTS)))
     await asyncio.sleep(SENT_SECONDS)
-    early = traffic.tally.right
+    early = traffic.outcomes.right
     began = clock()
     running.process.send_signal(signal.SIGTERM)
     code = await asyncio.to_thread(_wait, running.process)
     seconds = clock() - began
     await asking
-    tally = traffic.tally
+    found = traffic.outcomes
+    refused = found.reasons["status 503"]
     return {
-        "stop_sent": tally.asked,
+        "stop_sent": found.asked,
         "stop_early": early,
-        "stop_answered": tally.right,
-        "stop_refused": tally.reasons["status 503"],
-        "stop_lost": tally.lost,
-        "stop_other": tally.asked - tally.right - tally.reasons["status 503"] - tally.lost,
+        "stop_answered": found.right,
+        "stop_refused": refused,
+        "stop_lost": found.lost,
+        "stop_other": found.asked - found.right - refused - found.lost,
         "stop_seconds": seconds,
         "stop_code": code,
     }

@@ -1,4 +1,4 @@
-"""The soak: a short one of a real server, and that it sees what it looks for."""
+"""Soak a real server for a short time, and check that a soak sees what it looks for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.harness import results, servers, statistics, texts
 from benchmarks.harness.client import body
 from benchmarks.soak import command, known_answers, phases, stop
 from benchmarks.soak.known_answers import INFERENCE_ID, Known, Question, Questions, fault
-from benchmarks.soak.traffic import Tally, Traffic, back_to_back, clock, evenly
+from benchmarks.soak.traffic import Outcomes, Traffic, back_to_back, clock, evenly
 from tests.conftest import BUNDLED
 
 POOL = {"a": Known(1, 0.9), "b": Known(0, 0.9), "c": Known(1, 0.5)}
@@ -111,8 +111,8 @@ def test_the_refused_come_back_and_a_late_question_is_counted_late() -> None:
         }
         traffic = Traffic(running.port, Questions(known), range(1, 4))
         asyncio.run(traffic.run(8, back_to_back(0.5)))
-        assert traffic.tally.refused > 0
-        assert traffic.tally.asked == traffic.tally.right >= 8
+        assert traffic.outcomes.refused > 0
+        assert traffic.outcomes.asked == traffic.outcomes.right >= 8
         late = Traffic(running.port, Questions(known), range(1, 4))
         asyncio.run(late.run(1, iter([clock() - 5])))
         assert late.corrected.at(100) > 5000 > late.uncorrected.at(100)
@@ -121,10 +121,10 @@ def test_the_refused_come_back_and_a_late_question_is_counted_late() -> None:
 def test_questions_are_lost_where_nobody_answers() -> None:
     traffic = Traffic(servers.free_port(), Questions(POOL), phases.LINES)
     asyncio.run(traffic.run(3, evenly(1000, 0.003)))
-    assert (traffic.tally.asked, traffic.tally.lost, traffic.tally.right) == (3, 3, 0)
+    assert (traffic.outcomes.asked, traffic.outcomes.lost, traffic.outcomes.right) == (3, 3, 0)
 
 
-def fake(reply: bytes) -> Tally:
+def fake(reply: bytes) -> Outcomes:
     """What becomes of one question to a server that sends these bytes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,12 +134,12 @@ def fake(reply: bytes) -> Tally:
         await reader.read()  # until the client leaves
         writer.close()
 
-    async def ask() -> Tally:
+    async def ask() -> Outcomes:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as serving:
             port = serving.sockets[0].getsockname()[1]
             traffic = Traffic(port, Questions({"a": POOL["a"]}), range(1, 2))
             await traffic.run(1, iter([clock()]))
-            return traffic.tally
+            return traffic.outcomes
 
     return asyncio.run(ask())
 
