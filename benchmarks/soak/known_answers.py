@@ -85,7 +85,7 @@ def apart(scored: Iterable[tuple[str, Known]]) -> dict[str, Known]:
 
 
 def fault(question: Question, headers: Mapping[str, str], answer: bytes) -> str | None:
-    """Say what is wrong with an answer of 200; None if each line is there, once and in its place."""
+    """Say what is wrong with an answer of 200; None if each line is there, once, in its place."""
     if headers.get(INFERENCE_ID) != question.mark:
         return "the answer to another request"
     lines = answer.splitlines()

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import repeat
 
+from benchmarks.harness import servers
 from benchmarks.harness.results import Results
-from benchmarks.harness.servers import Server
 from benchmarks.harness.statistics import slope
-from benchmarks.soak import stop
 from benchmarks.soak.known_answers import Questions
 from benchmarks.soak.observation import Pings, memory_sampled, pinged
 from benchmarks.soak.traffic import Traffic, back_to_back, evenly
@@ -35,7 +36,11 @@ WARM_UP_PART, SATURATION_PART = 1 / 20, 1 / 15
 # Of memory; more often than once a second, taking them would slow the server down.
 SAMPLES, LEAST_SECONDS = 400, 1.0
 COUNTS = ("asked", "right", "refused", "wrong", "lost", "errors")
-PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9, "most": 100.0}
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+# Requests under way when SIGTERM comes; all of them are work for about so many seconds.
+STOP_REQUESTS, STOP_WORK_SECONDS = 50, 8.0
+# By then every request has been sent, and none has been answered.
+SENT_SECONDS = 0.5
 
 
 class Phases:
@@ -43,7 +48,7 @@ class Phases:
 
     def __init__(
         self,
-        running: Server,
+        running: servers.Server,
         questions: Questions,
         found: Results,
         connections: Sequence[int],
@@ -59,12 +64,8 @@ class Phases:
         """Go through all phases; raises SystemExit if the server ends before it is told to."""
         rates = self._warm_up()
         self._rounds(rates)
-        records = self._saturate()
-        work = stop.lines(records)
-        stopping = Traffic(self._running.port, self._questions, range(work, work + 1), patience=0)
-        self._found.add("all", asyncio.run(stop.stop(self._running, stopping)))
-        self._reasons("SIGTERM", stopping)
-        sums = (*COUNTS, "pings_failed")
+        asyncio.run(self._stop(self._saturate()))
+        sums = (*COUNTS, "without 200")
         whole = {what: sum(map(sum, self._found.values[what].values())) for what in sums}
         self._found.add("all", whole)
 
@@ -77,7 +78,8 @@ class Phases:
             before = traffic.outcomes.right
             took = self._ask(traffic, count, back_to_back(seconds))
             rates[count] = (traffic.outcomes.right - before) / took
-            self._found.add(str(count), {"capacity": rates[count], "rate": RATE * rates[count]})
+            rate = {"a second, closed loop": rates[count], "sent a second": RATE * rates[count]}
+            self._found.add(str(count), rate)
         self._count("warm-up", traffic)
         return rates
 
@@ -119,6 +121,36 @@ class Phases:
         self._pings("saturation", pings)
         return traffic.outcomes.records / took
 
+    async def _stop(self, records_per_second: float) -> None:
+        """Send requests, then SIGTERM to the main process, and wait for all that comes of it."""
+        lines = max(1, round(records_per_second * STOP_WORK_SECONDS / STOP_REQUESTS))
+        traffic = Traffic(self._running.port, self._questions, range(lines, lines + 1), patience=0)
+        now = repeat(time.perf_counter(), STOP_REQUESTS)
+        asking = asyncio.create_task(traffic.run(STOP_REQUESTS, now))
+        await asyncio.sleep(SENT_SECONDS)
+        early, began = traffic.outcomes.right, time.perf_counter()
+        await asyncio.to_thread(servers.stop, self._running.process)
+        seconds = time.perf_counter() - began
+        await asking
+        asked, right, lost = (
+            getattr(traffic.outcomes, what) for what in ("asked", "right", "lost")
+        )
+        refused = traffic.outcomes.reasons["status 503"]
+        self._found.add(
+            "SIGTERM",
+            {
+                "sent": asked,
+                "answered before it": early,
+                "answered in full": right,
+                "503": refused,
+                "no answer": lost,
+                "other": asked - right - refused - lost,
+                "exit after": seconds,
+                "exit code": self._running.process.returncode,
+            },
+        )
+        self._reasons("SIGTERM", traffic)
+
     def _ask(self, traffic: Traffic, connections: int, times: Iterator[float]) -> float:
         took = asyncio.run(traffic.run(connections, times))
         if self._running.process.poll() is not None:
@@ -139,12 +171,15 @@ class Phases:
     def _latencies(self, who: str, traffic: Traffic) -> None:
         for name, percentile in PERCENTILES.items():
             self._found.add(who, {name: traffic.corrected.at(percentile)})
-            self._found.add(who, {f"uncorrected_{name}": traffic.uncorrected.at(percentile)})
+            self._found.add(who, {f"uncorrected {name}": traffic.uncorrected.at(percentile)})
         for percentile, milliseconds in traffic.corrected.curve():
             self._found.add(who, {"percentile": percentile, "latency": milliseconds})
 
     def _pings(self, who: str, pings: Pings) -> None:
-        figures = {f"ping_{name}": pings.latencies.at(part) for name, part in PERCENTILES.items()}
-        figures |= {"connect_p99": pings.connects.at(99), "connect_most": pings.connects.at(100)}
-        figures |= {"pings": len(pings.latencies), "pings_failed": pings.failed}
-        self._found.add(who, figures)
+        self._found.add(who, {"pings": len(pings.latencies), "without 200": pings.failed})
+        for name, percentile in PERCENTILES.items():
+            self._found.add(who, {f"ping {name}": pings.latencies.at(percentile)})
+        self._found.add(
+            who,
+            {f"connect {name}": pings.connects.at(PERCENTILES[name]) for name in ("p99", "max")},
+        )

@@ -2,58 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from benchmarks.harness.pages import Row, exactly, facts, spread, table, under, verdicts
 from benchmarks.harness.results import Results
-from benchmarks.soak import stop
+from benchmarks.soak.phases import COUNTS, PERCENTILES, STOP_REQUESTS
 
 # The platform gives up a ping after two seconds, and a connection to a container after 250 ms; it
 # kills a container 30 seconds after SIGTERM:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 PING = (under(2000, "ms"),)
 CONNECT = (under(250, "ms"),)
-STOP = f"SIGTERM, {stop.REQUESTS} requests under way"
+STOPPED = f"SIGTERM, {STOP_REQUESTS} requests under way"
 TARGETS = (
     Row("requests lost", "lost", "", 0, "all", None, (exactly(0),)),
     Row("answers wrong, of another text, or twice", "wrong", "", 0, "all", None, (exactly(0),)),
     Row("answers that are errors", "errors", "", 0, "all", None, (exactly(0),)),
     Row("growth of RSS, 10,000 requests", "slope_rss", "MB", 2, "all", None, (under(1, "MB"),)),
-    Row("ping under saturation, p99", "ping_p99", "ms", 0, "saturation", None, PING),
-    Row("pings without a 200", "pings_failed", "", 0, "all", None, (exactly(0),)),
-    Row("its TCP connection, longest", "connect_most", "ms", 1, "saturation", None, CONNECT),
-    Row(f"{STOP}: answered", "stop_answered", "", 0, "all", None, (exactly(stop.REQUESTS),)),
-    Row(f"{STOP}: exit code", "stop_code", "", 0, "all", None, (exactly(0),)),
-    Row(f"{STOP}: exit after", "stop_seconds", "s", 1, "all", None, (under(30, "s"),)),
+    Row("ping under saturation, p99", "ping p99", "ms", 0, "saturation", None, PING),
+    Row("pings without a 200", "without 200", "", 0, "all", None, (exactly(0),)),
+    Row("its TCP connection, longest", "connect max", "ms", 1, "saturation", None, CONNECT),
+    Row(
+        f"{STOPPED}: answered",
+        "answered in full",
+        "",
+        0,
+        "SIGTERM",
+        None,
+        (exactly(STOP_REQUESTS),),
+    ),
+    Row(f"{STOPPED}: exit code", "exit code", "", 0, "SIGTERM", None, (exactly(0),)),
+    Row(f"{STOPPED}: exit after", "exit after", "s", 1, "SIGTERM", None, (under(30, "s"),)),
 )
-# Columns, and the figures in them.
-COUNTS = {
-    "asked": "asked",
-    "right": "right",
-    "refused, asked again": "refused",
-    "wrong": "wrong",
-    "lost": "lost",
-    "errors": "errors",
-}
-PERCENTILES = {"p50": "p50", "p99": "p99", "p99.9": "p999", "max": "most"}
-LATENCIES = {"a second, closed loop": "capacity", "sent": "rate", **PERCENTILES} | {
-    f"uncorrected {head}": f"uncorrected_{what}" for head, what in PERCENTILES.items()
-}
-PINGS = {
-    "pings": "pings",
-    "without 200": "pings_failed",
-    **{head: f"ping_{what}" for head, what in PERCENTILES.items()},
-    "connect p99": "connect_p99",
-    "connect max": "connect_most",
-}
-STOPPED = {
-    "sent": "stop_sent",
-    "answered before it": "stop_early",
-    "answered in full": "stop_answered",
-    "503": "stop_refused",
-    "no answer": "stop_lost",
-    "other": "stop_other",
-}
+LATENCIES = ["a second, closed loop", "sent a second", *PERCENTILES]
+LATENCIES += [f"uncorrected {name}" for name in PERCENTILES]
+PINGS = ["pings", "without 200", *(f"ping {name}" for name in PERCENTILES)]
+PINGS += ["connect p99", "connect max"]
+STOP = ("sent", "answered before it", "answered in full", "503", "no answer", "other")
 NOTES = """\
 - requests: 1 to 7 invented reviews of 4 to 20 words, 32 of them under saturation. Each text was
   scored alone beforehand, and no two have the same answer, so an answer counts as right only if it
@@ -63,7 +48,7 @@ NOTES = """\
 - latency: in an open loop, from the time a request was planned for, so that a slow answer counts
   against those that had to wait for it, too; uncorrected: from the time it was sent
   ([traffic.py](traffic.py)). Percentiles are those of an HdrHistogram
-- a second, closed loop: answered when each connection asks again at once; sent: 70 % of it
+- a second, closed loop: answered when each connection asks again at once; sent a second: 70 % of it
 - memory: of all processes, after the warm-up. rss counts pages that processes share in each of them
   (Rss of smaps_rollup); anonymous leaves out pages of files (RssAnon). The slope is that of least
   squares; if it is much smaller in the second half, something fills up rather than leaks
@@ -102,7 +87,7 @@ def page(results: Results) -> str:
 
 ## SIGTERM
 
-{table([*STOPPED], [_cells(results, STOPPED, "all")])}
+{table(STOP, [_cells(results, STOP, "SIGTERM")])}
 
 ## How
 
@@ -126,11 +111,11 @@ def _cell(results: Results, what: str, who: str) -> str:
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"
 
 
-def _cells(results: Results, columns: Mapping[str, str], who: str) -> list[str]:
-    return [_cell(results, what, who) for what in columns.values()]
+def _cells(results: Results, columns: Sequence[str], who: str) -> list[str]:
+    return [_cell(results, what, who) for what in columns]
 
 
-def _block(results: Results, first: str, columns: Mapping[str, str], each: str) -> str:
+def _block(results: Results, first: str, columns: Sequence[str], each: str) -> str:
     """Return a table with a line for all of whom there is a certain figure."""
     whom = results.values.get(each, {})
     return table([first, *columns], [[who, *_cells(results, columns, who)] for who in whom])
@@ -141,7 +126,7 @@ def _machine(results: Results) -> str:
     words = f"Other work on the machine ({results.facts.get('CPU', 'CPU unknown')}) meanwhile: "
     words += f"{results.facts.get('other work', 'not measured')}.\n"
     if results.of("p50", "1"):
-        usual, slow = (_cell(results, f"uncorrected_{what}", "1") for what in ("p50", "p99"))
+        usual, slow = (_cell(results, f"uncorrected {what}", "1") for what in ("p50", "p99"))
         behind = _cell(results, "p99", "1")
         words += f"""
 With one connection the server has one request at a time. From its sending, half of them took

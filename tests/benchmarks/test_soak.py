@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.harness import results, servers, statistics, texts
 from benchmarks.harness.client import body
-from benchmarks.soak import command, known_answers, phases, stop
+from benchmarks.soak import command, known_answers, phases
 from benchmarks.soak.known_answers import INFERENCE_ID, Known, Question, Questions, fault
 from benchmarks.soak.traffic import Outcomes, Traffic, back_to_back, clock, evenly
 from tests.conftest import BUNDLED
@@ -30,19 +30,19 @@ def test_a_short_soak_loses_nothing_and_writes_page_and_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known_answers, "CANDIDATES", 60)
-    monkeypatch.setattr(stop, "WORK_SECONDS", 2.0)
+    monkeypatch.setattr(phases, "STOP_WORK_SECONDS", 2.0)
     arguments = ["--minutes", "0.07", "--connections", "1", "4", "--out", str(tmp_path)]
     command.main(arguments)
     found = results.read(tmp_path / "soak.json")
     for who in ("warm-up", "1", "4", "saturation", "all"):
         (asked,), (right,) = found.of("asked", who), found.of("right", who)
         assert asked == right > 0
-    for what in ("lost", "wrong", "errors", "pings_failed"):
+    for what in ("lost", "wrong", "errors", "without 200"):
         assert found.of(what, "all") == [0]
-    assert found.of("p50", "4") <= found.of("p99", "4") <= found.of("most", "4")
+    assert found.of("p50", "4") <= found.of("p99", "4") <= found.of("max", "4")
     assert len(found.of("requests", "all")) == len(found.of("rss", "all")) >= 2
-    assert found.of("stop_answered", "all") == [stop.REQUESTS]
-    assert found.of("stop_code", "all") == [0]
+    assert found.of("answered in full", "SIGTERM") == [phases.STOP_REQUESTS]
+    assert found.of("exit code", "SIGTERM") == [0]
     page = (tmp_path / "SOAK.md").read_text()
     assert str(tmp_path) not in page
     assert "| requests lost | 0 | 0 | yes |" in page
