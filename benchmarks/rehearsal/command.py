@@ -18,13 +18,7 @@ from benchmarks.harness.client import Client
 from benchmarks.harness.results import Benchmark, Results
 from benchmarks.harness.subjects import DEFAULT_MODEL
 from benchmarks.rehearsal import endpoint, injected_faults, rehearse_page
-from benchmarks.rehearsal.recording_engine import (
-    BODY,
-    CALL,
-    MEMORY_MB,
-    RecordingEngine,
-    open_engine,
-)
+from benchmarks.rehearsal.recording_engine import BODY, CALL, RecordingEngine, open_engine
 from rehearse.engines import EngineError
 from rehearse.model import Throttled
 
@@ -91,14 +85,10 @@ def overhead(engine: RecordingEngine, pairs: int) -> dict[str, float]:
 
 def whole(kind: str, image: str, pairs: int) -> dict[str, dict[str, float]]:
     """Compare InvokeEndpoint of a `rehearse up` with the same call past it: by HTTP, and boto3."""
-    with endpoint.endpoint(kind, image, MEMORY_MB) as (client, wire, direct):
-
-        def past() -> object:
-            return direct.post(BODY)
-
+    with endpoint.endpoint(kind, image) as (by_boto3, by_http, past):
         return {
-            "HTTP": compared(lambda: wire.post(BODY), past, pairs),
-            "boto3": compared(lambda: endpoint.invoke(client), past, pairs),
+            "HTTP": compared(by_http, past, pairs),
+            "boto3": compared(by_boto3, past, pairs),
         }
 
 

@@ -75,9 +75,9 @@ class Phases:
         seconds = self._seconds * WARM_UP_PART / len(self._connections)
         rates = {}
         for count in sorted(self._connections, reverse=True):
-            before = traffic.outcomes.right
+            before = traffic.counts["right"]
             took = self._ask(traffic, count, back_to_back(seconds))
-            rates[count] = (traffic.outcomes.right - before) / took
+            rates[count] = (traffic.counts["right"] - before) / took
             rate = {"a second, closed loop": rates[count], "sent a second": RATE * rates[count]}
             self._found.add(str(count), rate)
         self._count("warm-up", traffic)
@@ -91,7 +91,7 @@ class Phases:
         seconds = self._seconds / ROUNDS / len(traffics)
 
         def answered() -> int:
-            return sum(traffic.outcomes.right for traffic in traffics.values())
+            return sum(traffic.counts["right"] for traffic in traffics.values())
 
         interval = max(LEAST_SECONDS, self._seconds / SAMPLES)
         keep = partial(self._found.add, "all")
@@ -119,7 +119,7 @@ class Phases:
             took = self._ask(traffic, max(self._connections), times)
         self._count("saturation", traffic)
         self._pings("saturation", pings)
-        return traffic.outcomes.records / took
+        return traffic.counts["records"] / took
 
     async def _stop(self, records_per_second: float) -> None:
         """Send requests, then SIGTERM to the main process, and wait for all that comes of it."""
@@ -128,14 +128,12 @@ class Phases:
         now = repeat(time.perf_counter(), STOP_REQUESTS)
         asking = asyncio.create_task(traffic.run(STOP_REQUESTS, now))
         await asyncio.sleep(SENT_SECONDS)
-        early, began = traffic.outcomes.right, time.perf_counter()
+        early, began = traffic.counts["right"], time.perf_counter()
         await asyncio.to_thread(servers.stop, self._running.process)
         seconds = time.perf_counter() - began
         await asking
-        asked, right, lost = (
-            getattr(traffic.outcomes, what) for what in ("asked", "right", "lost")
-        )
-        refused = traffic.outcomes.reasons["status 503"]
+        asked, right, lost = (traffic.counts[what] for what in ("asked", "right", "lost"))
+        refused = traffic.reasons["status 503"]
         self._found.add(
             "SIGTERM",
             {
@@ -161,11 +159,11 @@ class Phases:
         return Traffic(self._running.port, self._questions, lines)
 
     def _count(self, who: str, traffic: Traffic) -> None:
-        self._found.add(who, {what: getattr(traffic.outcomes, what) for what in COUNTS})
+        self._found.add(who, {what: traffic.counts[what] for what in COUNTS})
         self._reasons(who, traffic)
 
     def _reasons(self, who: str, traffic: Traffic) -> None:
-        for why, times in traffic.outcomes.reasons.items():
+        for why, times in traffic.reasons.items():
             self._found.facts[f"{who}: {why}"] = f"{times} times"
 
     def _latencies(self, who: str, traffic: Traffic) -> None:
