@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -25,6 +26,7 @@ from rehearse.model import Throttled
 CONCURRENCY = 4
 BURSTS = (4, 5, 8, 20, 64)
 WARM_UP = 50  # pairs
+tell = partial(print, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -62,17 +64,17 @@ def measure_engine(kind: str, options: argparse.Namespace, found: Results) -> No
     """Measure everything on one engine."""
     with closing(open_engine(kind, options.image, options.model.resolve())) as engine:
         found.say(kind, {"limits": "; ".join(engine.limits)})
-        say(f"{kind}: {options.pairs} pairs")
+        tell(f"{kind}: {options.pairs} pairs")
         found.add(f"{kind}, data plane", overhead(engine, options.pairs))
         for way, figures in whole(kind, options.image, options.pairs).items():
             found.add(f"{kind}, {way}", figures)
-        say(f"{kind}: {options.runs} bursts")
+        tell(f"{kind}: {options.runs} bursts")
         for times in bursts(engine, options.runs):
             found.add(kind, times)
-        say(f"{kind}: throttling")
+        tell(f"{kind}: throttling")
         for calls in BURSTS:
             found.add(kind, {f"throttled of {calls}": throttling(engine, calls)})
-        say(f"{kind}: {options.calls} calls with faults")
+        tell(f"{kind}: {options.calls} calls with faults")
         found.add(kind, injected_faults.run(engine, CONCURRENCY, options.calls, options.every))
         found.add(kind, {"left": len(engine.alive())})
 
@@ -154,11 +156,6 @@ def throttling(engine: RecordingEngine, calls: int) -> int:
 
         with ThreadPoolExecutor(calls) as threads:
             return sum(each.result() for each in [threads.submit(call) for _ in range(calls)])
-
-
-def say(what: str) -> None:
-    """Tell the progress to who watches."""
-    print(what, file=sys.stderr, flush=True)
 
 
 BENCHMARK = Benchmark(

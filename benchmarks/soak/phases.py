@@ -14,6 +14,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 
@@ -43,22 +44,15 @@ STOP_REQUESTS, STOP_WORK_SECONDS = 50, 8.0
 SENT_SECONDS = 0.5
 
 
+@dataclass(frozen=True)
 class Phases:
     """One server from its warm-up to its end; figures go to `found`."""
 
-    def __init__(
-        self,
-        running: servers.Server,
-        questions: Questions,
-        found: Results,
-        connections: Sequence[int],
-        minutes: float,
-    ) -> None:
-        self._running = running
-        self._questions = questions
-        self._found = found
-        self._connections = connections
-        self._seconds = minutes * 60
+    running: servers.Server
+    questions: Questions
+    found: Results
+    connections: Sequence[int]
+    seconds: float  # of the rounds
 
     def run(self) -> None:
         """Go through all phases; raises SystemExit if the server ends before it is told to."""
@@ -66,20 +60,20 @@ class Phases:
         self._rounds(rates)
         asyncio.run(self._stop(self._saturate()))
         sums = (*COUNTS, "without 200")
-        whole = {what: sum(map(sum, self._found.values[what].values())) for what in sums}
-        self._found.add("all", whole)
+        whole = {what: sum(map(sum, self.found.values[what].values())) for what in sums}
+        self.found.add("all", whole)
 
     def _warm_up(self) -> dict[int, float]:
         """Return the requests a second for each number of connections, in a closed loop."""
         traffic = self._traffic(LINES)
-        seconds = self._seconds * WARM_UP_PART / len(self._connections)
+        seconds = self.seconds * WARM_UP_PART / len(self.connections)
         rates = {}
-        for count in sorted(self._connections, reverse=True):
+        for count in sorted(self.connections, reverse=True):
             before = traffic.counts["right"]
             took = self._ask(traffic, count, back_to_back(seconds))
             rates[count] = (traffic.counts["right"] - before) / took
             rate = {"a second, closed loop": rates[count], "sent a second": RATE * rates[count]}
-            self._found.add(str(count), rate)
+            self.found.add(str(count), rate)
         self._count("warm-up", traffic)
         return rates
 
@@ -87,36 +81,36 @@ class Phases:
         """Measure latencies, memory and pings."""
         from tqdm import tqdm
 
-        traffics = {count: self._traffic(LINES) for count in self._connections}
-        seconds = self._seconds / ROUNDS / len(traffics)
+        traffics = {count: self._traffic(LINES) for count in self.connections}
+        seconds = self.seconds / ROUNDS / len(traffics)
 
         def answered() -> int:
             return sum(traffic.counts["right"] for traffic in traffics.values())
 
-        interval = max(LEAST_SECONDS, self._seconds / SAMPLES)
-        keep = partial(self._found.add, "all")
-        sampled = memory_sampled(self._running, answered, interval, keep)
-        with pinged(self._running.port) as pings, sampled:
+        interval = max(LEAST_SECONDS, self.seconds / SAMPLES)
+        keep = partial(self.found.add, "all")
+        sampled = memory_sampled(self.running, answered, interval, keep)
+        with pinged(self.running.port) as pings, sampled:
             for count in tqdm([*traffics] * ROUNDS, unit="turn", disable=not sys.stderr.isatty()):
                 self._ask(traffics[count], count, evenly(RATE * rates[count], seconds))
         for count, traffic in traffics.items():
             self._count(str(count), traffic)
             self._latencies(str(count), traffic)
         self._pings("rounds", pings)
-        requests = self._found.of("requests", "all")
+        requests = self.found.of("requests", "all")
         half = (len(requests) - 1) // 2
         for kind in ("rss", "anonymous"):
-            megabytes = self._found.of(kind, "all")
+            megabytes = self.found.of(kind, "all")
             late = slope(requests[half:], megabytes[half:])
             whole = slope(requests, megabytes)
-            self._found.add("all", {f"slope_{kind}": whole, f"late_slope_{kind}": late})
+            self.found.add("all", {f"slope_{kind}": whole, f"late_slope_{kind}": late})
 
     def _saturate(self) -> float:
         """Ping while as much waits as connections can bring; return the records a second."""
         traffic = self._traffic(MANY_LINES)
-        times = back_to_back(self._seconds * SATURATION_PART)
-        with pinged(self._running.port) as pings:
-            took = self._ask(traffic, max(self._connections), times)
+        times = back_to_back(self.seconds * SATURATION_PART)
+        with pinged(self.running.port) as pings:
+            took = self._ask(traffic, max(self.connections), times)
         self._count("saturation", traffic)
         self._pings("saturation", pings)
         return traffic.counts["records"] / took
@@ -124,17 +118,17 @@ class Phases:
     async def _stop(self, records_per_second: float) -> None:
         """Send requests, then SIGTERM to the main process, and wait for all that comes of it."""
         lines = max(1, round(records_per_second * STOP_WORK_SECONDS / STOP_REQUESTS))
-        traffic = Traffic(self._running.port, self._questions, range(lines, lines + 1), patience=0)
+        traffic = Traffic(self.running.port, self.questions, range(lines, lines + 1), patience=0)
         now = repeat(time.perf_counter(), STOP_REQUESTS)
         asking = asyncio.create_task(traffic.run(STOP_REQUESTS, now))
         await asyncio.sleep(SENT_SECONDS)
         early, began = traffic.counts["right"], time.perf_counter()
-        await asyncio.to_thread(servers.stop, self._running.process)
+        await asyncio.to_thread(servers.stop, self.running.process)
         seconds = time.perf_counter() - began
         await asking
         asked, right, lost = (traffic.counts[what] for what in ("asked", "right", "lost"))
         refused = traffic.reasons["status 503"]
-        self._found.add(
+        self.found.add(
             "SIGTERM",
             {
                 "sent": asked,
@@ -144,40 +138,40 @@ class Phases:
                 "no answer": lost,
                 "other": asked - right - refused - lost,
                 "exit after": seconds,
-                "exit code": self._running.process.returncode,
+                "exit code": self.running.process.returncode,
             },
         )
         self._reasons("SIGTERM", traffic)
 
     def _ask(self, traffic: Traffic, connections: int, times: Iterator[float]) -> float:
         took = asyncio.run(traffic.run(connections, times))
-        if self._running.process.poll() is not None:
+        if self.running.process.poll() is not None:
             raise SystemExit("the server has ended by itself; its own words are above")
         return took
 
     def _traffic(self, lines: range) -> Traffic:
-        return Traffic(self._running.port, self._questions, lines)
+        return Traffic(self.running.port, self.questions, lines)
 
     def _count(self, who: str, traffic: Traffic) -> None:
-        self._found.add(who, {what: traffic.counts[what] for what in COUNTS})
+        self.found.add(who, {what: traffic.counts[what] for what in COUNTS})
         self._reasons(who, traffic)
 
     def _reasons(self, who: str, traffic: Traffic) -> None:
         for why, times in traffic.reasons.items():
-            self._found.facts[f"{who}: {why}"] = f"{times} times"
+            self.found.facts[f"{who}: {why}"] = f"{times} times"
 
     def _latencies(self, who: str, traffic: Traffic) -> None:
         for name, percentile in PERCENTILES.items():
-            self._found.add(who, {name: traffic.corrected.at(percentile)})
-            self._found.add(who, {f"uncorrected {name}": traffic.uncorrected.at(percentile)})
+            self.found.add(who, {name: traffic.corrected.at(percentile)})
+            self.found.add(who, {f"uncorrected {name}": traffic.uncorrected.at(percentile)})
         for percentile, milliseconds in traffic.corrected.curve():
-            self._found.add(who, {"percentile": percentile, "latency": milliseconds})
+            self.found.add(who, {"percentile": percentile, "latency": milliseconds})
 
     def _pings(self, who: str, pings: Pings) -> None:
-        self._found.add(who, {"pings": len(pings.latencies), "without 200": pings.failed})
+        self.found.add(who, {"pings": len(pings.latencies), "without 200": pings.failed})
         for name, percentile in PERCENTILES.items():
-            self._found.add(who, {f"ping {name}": pings.latencies.at(percentile)})
-        self._found.add(
+            self.found.add(who, {f"ping {name}": pings.latencies.at(percentile)})
+        self.found.add(
             who,
             {f"connect {name}": pings.connects.at(PERCENTILES[name]) for name in ("p99", "max")},
         )
