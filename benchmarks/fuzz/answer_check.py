@@ -9,8 +9,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 
-from benchmarks.fuzz.cases import SECRET, Case
-from benchmarks.fuzz.headers import ATTRIBUTES, TYPES
+from benchmarks.fuzz.cases import ATTRIBUTES, SECRET, TYPES, Case
 from benchmarks.harness.client import Answer
 
 LINE_TYPES = [name for name in TYPES["lines"] if name]

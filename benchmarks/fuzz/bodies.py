@@ -1,17 +1,26 @@
-"""Make bodies of all kinds at random; KINDS says how often each kind is made."""
+"""Make bodies of all kinds at random; KINDS says how often each kind is made.
+
+Some are right, some are odd from the beginning, and some are right ones that were damaged.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks.fuzz import odd_texts
-from benchmarks.fuzz.damage import damaged
 from benchmarks.fuzz.well_formed import Body, Value, as_csv, as_json, as_lines, record, text
 
 Maker = Callable[[random.Random, str], Body]
+# What parsers stumble over.
+PIECES: Sequence[bytes] = (
+    b"\0", b"\n", b"\r", b"\r\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xed\xa0\x80", b"\xc0\xaf",
+    b"\xe2\x80\xa8", b"\x1f\x8b\x08", b'"', b'""', b"'", b"\\", b"\\u", b"\\ud800", b"\\u0000",
+    b"{", b"}", b"[", b"]", b":", b",", b"NaN", b"-Infinity", b"1e999", b"null", b"true",
+    b'"text"', b'"features":', b"//", b"#", b"\x1e", b"\x85",
+)  # fmt: skip
 
 
 def _records(chance: random.Random, secret: str) -> Body:
@@ -28,6 +37,27 @@ def _planes(chance: random.Random, secret: str) -> Body:
 def _damaged(chance: random.Random, secret: str) -> Body:
     made = _records(chance, secret)
     return Body(damaged(chance, made.content), made.form)
+
+
+def damaged(chance: random.Random, body: bytes) -> bytes:
+    """Return the body with one to four kinds of damage."""
+    for _ in range(chance.randint(1, 4)):
+        place = chance.randrange(len(body) + 1)
+        before, after = body[:place], body[place:]
+        lines = body.split(b"\n")
+        body = chance.choice(
+            (
+                before + bytes([chance.randrange(256)]) + after[1:],  # a byte is changed
+                before + chance.choice(PIECES) + after,  # something is put in
+                before + after[chance.randint(1, 8) :],  # something is left out
+                before,  # the rest is cut off
+                before + after[: chance.randint(1, 60)] * chance.randint(1, 5) + after,  # repeated
+                before + b"\n" + after,  # a line is split
+                body.replace(b"\n", b"", 1),  # two lines are one
+                b"\n".join(chance.sample(lines, len(lines))),  # lines change places
+            )
+        )
+    return body
 
 
 def _noise(chance: random.Random, secret: str) -> Body:

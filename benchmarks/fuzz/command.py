@@ -17,8 +17,9 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.fuzz import answer_check, findings, fuzz_page, target
+from benchmarks.fuzz import answer_check, fuzz_page, target
 from benchmarks.fuzz.cases import Case, case
+from benchmarks.fuzz.findings import Findings, keep
 from benchmarks.harness import containers
 from benchmarks.harness.client import Client
 from benchmarks.harness.results import Benchmark, Results
@@ -65,16 +66,15 @@ def measure(options: argparse.Namespace, found: Results) -> None:
         if options.only is not None:
             sys.exit(replay(server, case(options.seed, options.only)))
         seen = run(server, options.seed, options.bodies, options.connections, options.save)
-        findings.keep(seen, findings.read_log(server.log()), found)
+        seen.read_log(server.log())
+    keep(seen, found)
 
 
-def run(
-    server: target.Target, seed: int, bodies: int, connections: int, save: Path
-) -> findings.Findings:
+def run(server: target.Target, seed: int, bodies: int, connections: int, save: Path) -> Findings:
     """Send bodies over so many connections, and sample the memory meanwhile."""
     from tqdm import tqdm
 
-    found, lock, turn = findings.Findings(), threading.Lock(), iter(range(bodies))
+    found, lock, turn = Findings(), threading.Lock(), iter(range(bodies))
     stop = threading.Event()
 
     def work() -> None:

@@ -18,43 +18,33 @@ TROUBLE = (b"Traceback", b"internal error", b"[ERROR]", b"[CRITICAL]", b'"status
 
 @dataclass
 class Findings:
-    """Answers by kind of body and status, what was wrong by index, and memory by bodies."""
+    """What happened, and what the log of the server tells."""
 
-    answers: Counter[tuple[str, str]] = field(default_factory=Counter)
-    faults: dict[int, list[str]] = field(default_factory=dict)
+    answers: Counter[tuple[str, str]] = field(default_factory=Counter)  # by kind and status
+    faults: dict[int, list[str]] = field(default_factory=dict)  # of answers, by index
     memory: list[tuple[int, float]] = field(default_factory=list)  # bodies so far, MB
+    workers: int = 0  # that were started
+    quoted: set[int] = field(default_factory=set)  # bodies whose text is in the log
+    trouble: list[str] = field(default_factory=list)  # lines of the log
+
+    def read_log(self, lines: Iterable[bytes]) -> None:
+        """Take from a log what it tells."""
+        quotes = re.compile(SECRET.encode() + rb"(\d+)")
+        for line in lines:
+            self.workers += b"Booting worker" in line
+            self.quoted |= {int(match) for match in quotes.findall(line)}
+            if any(words in line for words in TROUBLE):
+                self.trouble.append(line.decode(errors="replace").strip())
+
+    def complaints(self) -> list[str]:
+        """Say everything that is not as it should be."""
+        said = [f"body {index}: {'; '.join(faults)}" for index, faults in self.faults.items()]
+        said += [f"body {index}: its text is in the log" for index in sorted(self.quoted)]
+        said += [f"log: {line}" for line in self.trouble]
+        return said + ([f"{self.workers} workers were started"] if self.workers != 1 else [])
 
 
-@dataclass
-class Log:
-    """Workers that were started, bodies whose text is quoted, and lines that tell of trouble."""
-
-    workers: int = 0
-    quoted: set[int] = field(default_factory=set)
-    trouble: list[str] = field(default_factory=list)
-
-
-def read_log(lines: Iterable[bytes]) -> Log:
-    """Read the log of a server."""
-    found = Log()
-    quotes = re.compile(SECRET.encode() + rb"(\d+)")
-    for line in lines:
-        found.workers += b"Booting worker" in line
-        found.quoted |= {int(match) for match in quotes.findall(line)}
-        if any(words in line for words in TROUBLE):
-            found.trouble.append(line.decode(errors="replace").strip())
-    return found
-
-
-def complaints(found: Findings, log: Log) -> list[str]:
-    """Say everything that is not as it should be."""
-    said = [f"body {index}: {'; '.join(faults)}" for index, faults in found.faults.items()]
-    said += [f"body {index}: its text is in the log" for index in sorted(log.quoted)]
-    said += [f"log: {line}" for line in log.trouble]
-    return said + ([f"{log.workers} workers were started"] if log.workers != 1 else [])
-
-
-def keep(found: Findings, log: Log, results: Results) -> None:
+def keep(found: Findings, results: Results) -> None:
     """Add everything to the results that the page is made of."""
     statuses = sorted({status for _, status in found.answers})
     for kind in KINDS:
@@ -63,7 +53,7 @@ def keep(found: Findings, log: Log, results: Results) -> None:
             results.add(kind, counts)
     for bodies, megabytes in found.memory:
         results.add("all", {"bodies": bodies, "memory": megabytes})
-    results.add("all", {"violations": len(found.faults), "workers": log.workers})
-    results.add("all", {"quoted": len(log.quoted), "trouble": len(log.trouble)})
-    for number, words in enumerate(complaints(found, log), 1):
+    results.add("all", {"violations": len(found.faults), "workers": found.workers})
+    results.add("all", {"quoted": len(found.quoted), "trouble": len(found.trouble)})
+    for number, words in enumerate(found.complaints(), 1):
         results.say(str(number), {"complaint": words})

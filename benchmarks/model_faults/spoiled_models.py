@@ -10,8 +10,6 @@ from pathlib import Path
 
 from benchmarks.harness.subjects import DEFAULT_MODEL
 
-LABELS = {0: "-1", 1: "0", 2: "1"}
-
 
 def make(name: str, checkpoint: Path, directory: Path) -> None:
     """Write the directory that has a fault of FAULTS."""
@@ -32,26 +30,6 @@ def is_locked(name: str) -> bool:
 def trap(directory: Path) -> Path:
     """Return the file that code which came with a model leaves, beside the directory."""
     return directory.with_name("trap")
-
-
-def make_checkpoint(directory: Path) -> None:
-    """Make a whole checkpoint of one small layer, as save_pretrained writes it."""
-    from tokenizers import Tokenizer
-    from transformers import BertConfig, BertForSequenceClassification
-
-    words = Tokenizer.from_file(str(DEFAULT_MODEL / "tokenizer.json")).get_vocab_size()
-    config = BertConfig(
-        vocab_size=words,
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        id2label=LABELS,
-    )
-    BertForSequenceClassification(config).save_pretrained(directory)
-    shutil.copy(DEFAULT_MODEL / "tokenizer.json", directory)
-    own = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]"}
-    (directory / "tokenizer_config.json").write_text(json.dumps(own))
 
 
 class Bomb:

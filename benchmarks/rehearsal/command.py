@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -18,19 +19,14 @@ from benchmarks.harness.client import Client
 from benchmarks.harness.results import Benchmark, Results
 from benchmarks.harness.subjects import DEFAULT_MODEL
 from benchmarks.rehearsal import endpoint, injected_faults, rehearse_page
-from benchmarks.rehearsal.recording_engine import (
-    BODY,
-    CALL,
-    MEMORY_MB,
-    RecordingEngine,
-    open_engine,
-)
+from benchmarks.rehearsal.recording_engine import BODY, CALL, RecordingEngine, open_engine
 from rehearse.engines import EngineError
 from rehearse.model import Throttled
 
 CONCURRENCY = 4
 BURSTS = (4, 5, 8, 20, 64)
 WARM_UP = 50  # pairs
+tell = partial(print, file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,17 +64,17 @@ def measure_engine(kind: str, options: argparse.Namespace, found: Results) -> No
     """Measure everything on one engine."""
     with closing(open_engine(kind, options.image, options.model.resolve())) as engine:
         found.say(kind, {"limits": "; ".join(engine.limits)})
-        say(f"{kind}: {options.pairs} pairs")
+        tell(f"{kind}: {options.pairs} pairs")
         found.add(f"{kind}, data plane", overhead(engine, options.pairs))
         for way, figures in whole(kind, options.image, options.pairs).items():
             found.add(f"{kind}, {way}", figures)
-        say(f"{kind}: {options.runs} bursts")
+        tell(f"{kind}: {options.runs} bursts")
         for times in bursts(engine, options.runs):
             found.add(kind, times)
-        say(f"{kind}: throttling")
+        tell(f"{kind}: throttling")
         for calls in BURSTS:
             found.add(kind, {f"throttled of {calls}": throttling(engine, calls)})
-        say(f"{kind}: {options.calls} calls with faults")
+        tell(f"{kind}: {options.calls} calls with faults")
         found.add(kind, injected_faults.run(engine, CONCURRENCY, options.calls, options.every))
         found.add(kind, {"left": len(engine.alive())})
 
@@ -91,14 +87,10 @@ def overhead(engine: RecordingEngine, pairs: int) -> dict[str, float]:
 
 def whole(kind: str, image: str, pairs: int) -> dict[str, dict[str, float]]:
     """Compare InvokeEndpoint of a `rehearse up` with the same call past it: by HTTP, and boto3."""
-    with endpoint.endpoint(kind, image, MEMORY_MB) as (client, wire, direct):
-
-        def past() -> object:
-            return direct.post(BODY)
-
+    with endpoint.endpoint(kind, image) as (by_boto3, by_http, past):
         return {
-            "HTTP": compared(lambda: wire.post(BODY), past, pairs),
-            "boto3": compared(lambda: endpoint.invoke(client), past, pairs),
+            "HTTP": compared(by_http, past, pairs),
+            "boto3": compared(by_boto3, past, pairs),
         }
 
 
@@ -164,11 +156,6 @@ def throttling(engine: RecordingEngine, calls: int) -> int:
 
         with ThreadPoolExecutor(calls) as threads:
             return sum(each.result() for each in [threads.submit(call) for _ in range(calls)])
-
-
-def say(what: str) -> None:
-    """Tell the progress to who watches."""
-    print(what, file=sys.stderr, flush=True)
 
 
 BENCHMARK = Benchmark(

@@ -6,24 +6,26 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.harness.client import Client
-from benchmarks.rehearsal.recording_engine import BODY, CALL
+from benchmarks.harness.containers import TCP_PORT
+from benchmarks.rehearsal.recording_engine import BODY, CALL, MEMORY_MB
 from rehearse.engines.docker_engine import RUN_LABEL
-from rehearse.engines.docker_environment import PORT
 
 NAME = "measured"
 PATH = f"/endpoints/{NAME}/invocations"
+Ask = Callable[[], object]
 ROLE = "arn:aws:iam::123456789012:role/measured"
 
 
 @contextmanager
-def endpoint(engine: str, image: str, memory_mb: int) -> Iterator[tuple[Any, Client, Client]]:
-    """Give clients of an endpoint: with boto3, by HTTP alone, and of the container that answers."""
+def endpoint(engine: str, image: str) -> Iterator[tuple[Ask, Ask, Ask]]:
+    """Deploy, and give three ways to ask: by boto3, by HTTP, and past both."""
     import boto3
 
     command = [sys.executable, "-m", "rehearse", "up", "--port", "0", "--json", "--engine", engine]
@@ -37,34 +39,35 @@ def endpoint(engine: str, image: str, memory_mb: int) -> Iterator[tuple[Any, Cli
             given["AWS_SECRET_ACCESS_KEY"],
             region_name=given["AWS_DEFAULT_REGION"],
         )
-        deploy(session.client("sagemaker", endpoint_url=ready["url"]), image, memory_mb)
+        deploy(session.client("sagemaker", endpoint_url=ready["url"]), image)
         with (
             closing(Client(urlsplit(ready["url"]).port or 0, path=PATH)) as wire,
             closing(Client(_port(engine, process.pid))) as direct,
         ):
-            yield session.client("sagemaker-runtime", endpoint_url=ready["url"]), wire, direct
+            runtime = session.client("sagemaker-runtime", endpoint_url=ready["url"])
+
+            def invoke() -> object:
+                answer = runtime.invoke_endpoint(
+                    EndpointName=NAME, Body=BODY, ContentType=CALL.content_type
+                )
+                return answer["Body"].read()
+
+            yield invoke, partial(wire.post, BODY), partial(direct.post, BODY)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
         process.stdout.close()
 
 
-def deploy(client: Any, image: str, memory_mb: int) -> None:
+def deploy(client: Any, image: str) -> None:
     """Create an endpoint of one container, with the model that it brings."""
     container = {"Image": image}
     client.create_model(ModelName=NAME, ExecutionRoleArn=ROLE, PrimaryContainer=container)
-    serverless = {"MemorySizeInMB": memory_mb, "MaxConcurrency": 1}
+    serverless = {"MemorySizeInMB": MEMORY_MB, "MaxConcurrency": 1}
     variant = {"VariantName": "All", "ModelName": NAME, "ServerlessConfig": serverless}
     client.create_endpoint_config(EndpointConfigName=NAME, ProductionVariants=[variant])
     client.create_endpoint(EndpointName=NAME, EndpointConfigName=NAME)
     client.get_waiter("endpoint_in_service").wait(EndpointName=NAME)
-
-
-def invoke(client: Any) -> bytes:
-    """Call InvokeEndpoint, and return the body."""
-    answer = client.invoke_endpoint(EndpointName=NAME, Body=BODY, ContentType=CALL.content_type)
-    found: bytes = answer["Body"].read()
-    return found
 
 
 def _port(engine: str, rehearsal: int) -> int:
@@ -74,7 +77,7 @@ def _port(engine: str, rehearsal: int) -> int:
 
         with closing(docker.from_env()) as client:
             newest = client.containers.list(limit=1, filters={"label": RUN_LABEL})[0]
-            (published, *_) = newest.ports[PORT] or [{}]
+            (published, *_) = newest.ports[TCP_PORT] or [{}]
             return int(published["HostPort"])
     import psutil
 

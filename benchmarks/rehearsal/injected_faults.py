@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from benchmarks.rehearsal.recording_engine import CALL, Environment, RecordingEngine
 from rehearse.data_plane.limits import Limits
@@ -69,31 +67,27 @@ def run(engine: RecordingEngine, concurrency: int, calls: int, every: int) -> di
     }
 
 
-@dataclass
 class Injector:
-    """Breaks one environment after the other, in all ways by turns."""
+    """Breaks one environment after the other, in all ways by turns; for one thread."""
 
-    engine: RecordingEngine
-    injected: Counter[str] = field(default_factory=Counter)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _broken: set[int] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
+    def __init__(self, engine: RecordingEngine) -> None:
+        self.injected: Counter[str] = Counter()
+        self._engine = engine
+        self._broken: set[int] = set()
         self._faults: dict[str, Callable[[Environment], None]] = {"killed": kill, "hung": hang}
-        if isinstance(self.engine.engine, DockerEngine):  # a process has all the machine's memory
+        if isinstance(engine.engine, DockerEngine):  # a process has all the machine's memory
             self._faults["out of memory"] = fill
 
     def inject(self) -> None:
         """Break the environment that has lived longest of those unbroken."""
         from docker.errors import DockerException
 
-        with self._lock:
-            whole = [each for each in self.engine.alive() if id(each) not in self._broken]
-            if not whole:
-                return
-            self._broken.add(id(whole[0]))
-            name = list(self._faults)[self.injected.total() % len(self._faults)]
-            self.injected[name] += 1
+        whole = [each for each in self._engine.alive() if id(each) not in self._broken]
+        if not whole:
+            return
+        self._broken.add(id(whole[0]))
+        name = list(self._faults)[self.injected.total() % len(self._faults)]
+        self.injected[name] += 1
         with suppress(DockerException, OSError):  # it has just ended by itself
             self._faults[name](whole[0])
 

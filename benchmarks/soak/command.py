@@ -47,8 +47,8 @@ def measure(options: argparse.Namespace, found: Results) -> None:
         running.wait(body(texts.FIRST))
         known = learn(running.client.post)
         found.facts["texts"] = f"{len(known)}, invented; no two have the same answer"
-        phases = Phases(running, Questions(known), found, options.connections, options.minutes)
-        phases.run()
+        seconds = options.minutes * 60
+        Phases(running, Questions(known), found, options.connections, seconds).run()
     found.facts["other work"] = others.words()
 
 

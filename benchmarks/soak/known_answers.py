@@ -1,4 +1,4 @@
-"""Texts scored one by one in; questions whose answers tell every line apart, and verdicts, out."""
+"""Make questions whose every line has an answer of its own, and check the answers to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Known:
     probability: float
 
     def matches(self, answer: Any) -> bool:
-        """Whether an answer is that of this text."""
+        """Tell whether an answer is that of this text."""
         if not isinstance(answer, dict) or answer.get("predicted_label") != self.label:
             return False
         return abs(float(answer.get("probability", -1)) - self.probability) <= TOLERANCE
@@ -53,7 +53,7 @@ class Questions:
         self._numbers = itertools.count(1)
 
     def next(self, lines: range) -> Question:
-        """A question with so many lines, all different."""
+        """Return a question with so many lines, all different."""
         count = min(self._chance.choice(lines), len(self._texts))
         chosen = self._chance.sample(self._texts, count)
         wanted = [self._known[text] for text in chosen]
@@ -72,7 +72,7 @@ def learn(post: Callable[[bytes], list[dict[str, Any]]]) -> dict[str, Known]:
 
 
 def apart(scored: Iterable[tuple[str, Known]]) -> dict[str, Known]:
-    """Texts of which no two are within the tolerance of one answer."""
+    """Return texts of which no two are within the tolerance of one answer."""
     found: dict[str, Known] = {}
     for text, known in scored:
         if not any(
@@ -85,7 +85,7 @@ def apart(scored: Iterable[tuple[str, Known]]) -> dict[str, Known]:
 
 
 def fault(question: Question, headers: Mapping[str, str], answer: bytes) -> str | None:
-    """What is wrong with an answer of 200; None if every line is there, once and in its place."""
+    """Say what is wrong with an answer of 200; None if each line is there, once, in its place."""
     if headers.get(INFERENCE_ID) != question.mark:
         return "the answer to another request"
     lines = answer.splitlines()

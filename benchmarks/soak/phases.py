@@ -1,4 +1,4 @@
-"""A running server and questions in, the figures of all phases of a soak out.
+"""Take a server through all phases of a soak, and keep the figures of each.
 
 - Each number of connections in a closed loop, the largest first: this warms the server up, and
   tells how many requests it can answer in a second.
@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 
+from benchmarks.harness import servers
 from benchmarks.harness.results import Results
-from benchmarks.harness.servers import Server
 from benchmarks.harness.statistics import slope
-from benchmarks.soak import memory, stop
 from benchmarks.soak.known_answers import Questions
-from benchmarks.soak.pings import Pings, pinging
+from benchmarks.soak.observation import Pings, memory_sampled, pinged
 from benchmarks.soak.traffic import Traffic, back_to_back, evenly
 
 # Every number of connections has its turn so often, so that a slow minute of the machine, or
@@ -35,118 +37,141 @@ WARM_UP_PART, SATURATION_PART = 1 / 20, 1 / 15
 # Of memory; more often than once a second, taking them would slow the server down.
 SAMPLES, LEAST_SECONDS = 400, 1.0
 COUNTS = ("asked", "right", "refused", "wrong", "lost", "errors")
-PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9, "most": 100.0}
+PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+# Requests under way when SIGTERM comes; all of them are work for about so many seconds.
+STOP_REQUESTS, STOP_WORK_SECONDS = 50, 8.0
+# By then every request has been sent, and none has been answered.
+SENT_SECONDS = 0.5
 
 
+@dataclass(frozen=True)
 class Phases:
     """One server from its warm-up to its end; figures go to `found`."""
 
-    def __init__(
-        self,
-        running: Server,
-        questions: Questions,
-        found: Results,
-        connections: Sequence[int],
-        minutes: float,
-    ) -> None:
-        self._running = running
-        self._questions = questions
-        self._found = found
-        self._connections = connections
-        self._seconds = minutes * 60
+    running: servers.Server
+    questions: Questions
+    found: Results
+    connections: Sequence[int]
+    seconds: float  # of the rounds
 
     def run(self) -> None:
-        """Everything, in order; raises SystemExit if the server ends before it is told to."""
+        """Go through all phases; raises SystemExit if the server ends before it is told to."""
         rates = self._warm_up()
         self._rounds(rates)
-        records = self._saturate()
-        work = stop.lines(records)
-        stopping = Traffic(self._running.port, self._questions, range(work, work + 1), patience=0)
-        self._found.add("all", asyncio.run(stop.stop(self._running, stopping)))
-        self._reasons("SIGTERM", stopping)
-        sums = (*COUNTS, "pings_failed")
-        whole = {what: sum(map(sum, self._found.values[what].values())) for what in sums}
-        self._found.add("all", whole)
+        asyncio.run(self._stop(self._saturate()))
+        sums = (*COUNTS, "without 200")
+        whole = {what: sum(map(sum, self.found.values[what].values())) for what in sums}
+        self.found.add("all", whole)
 
     def _warm_up(self) -> dict[int, float]:
-        """Requests a second for each number of connections, in a closed loop."""
+        """Return the requests a second for each number of connections, in a closed loop."""
         traffic = self._traffic(LINES)
-        seconds = self._seconds * WARM_UP_PART / len(self._connections)
+        seconds = self.seconds * WARM_UP_PART / len(self.connections)
         rates = {}
-        for count in sorted(self._connections, reverse=True):
-            before = traffic.tally.right
+        for count in sorted(self.connections, reverse=True):
+            before = traffic.counts["right"]
             took = self._ask(traffic, count, back_to_back(seconds))
-            rates[count] = (traffic.tally.right - before) / took
-            self._found.add(str(count), {"capacity": rates[count], "rate": RATE * rates[count]})
+            rates[count] = (traffic.counts["right"] - before) / took
+            rate = {"a second, closed loop": rates[count], "sent a second": RATE * rates[count]}
+            self.found.add(str(count), rate)
         self._count("warm-up", traffic)
         return rates
 
     def _rounds(self, rates: dict[int, float]) -> None:
-        """Latencies, memory and pings."""
+        """Measure latencies, memory and pings."""
         from tqdm import tqdm
 
-        traffics = {count: self._traffic(LINES) for count in self._connections}
-        pings = Pings(self._running.port)
-        seconds = self._seconds / ROUNDS / len(traffics)
+        traffics = {count: self._traffic(LINES) for count in self.connections}
+        seconds = self.seconds / ROUNDS / len(traffics)
 
         def answered() -> int:
-            return sum(traffic.tally.right for traffic in traffics.values())
+            return sum(traffic.counts["right"] for traffic in traffics.values())
 
-        interval = max(LEAST_SECONDS, self._seconds / SAMPLES)
-        sampling = memory.sampling(self._running, answered, interval)
-        with pinging(pings), sampling as samples:
+        interval = max(LEAST_SECONDS, self.seconds / SAMPLES)
+        keep = partial(self.found.add, "all")
+        sampled = memory_sampled(self.running, answered, interval, keep)
+        with pinged(self.running.port) as pings, sampled:
             for count in tqdm([*traffics] * ROUNDS, unit="turn", disable=not sys.stderr.isatty()):
                 self._ask(traffics[count], count, evenly(RATE * rates[count], seconds))
         for count, traffic in traffics.items():
             self._count(str(count), traffic)
             self._latencies(str(count), traffic)
         self._pings("rounds", pings)
-        for sample in samples:
-            self._found.add("all", asdict(sample))
-        half = (len(samples) - 1) // 2
+        requests = self.found.of("requests", "all")
+        half = (len(requests) - 1) // 2
         for kind in ("rss", "anonymous"):
-            requests, megabytes = (self._found.of(what, "all") for what in ("requests", kind))
-            self._found.add("all", {f"slope_{kind}": slope(requests, megabytes)})
+            megabytes = self.found.of(kind, "all")
             late = slope(requests[half:], megabytes[half:])
-            self._found.add("all", {f"late_slope_{kind}": late})
+            whole = slope(requests, megabytes)
+            self.found.add("all", {f"slope_{kind}": whole, f"late_slope_{kind}": late})
 
     def _saturate(self) -> float:
-        """Pings while as much waits as connections can bring; gives the records a second."""
+        """Ping while as much waits as connections can bring; return the records a second."""
         traffic = self._traffic(MANY_LINES)
-        pings = Pings(self._running.port)
-        times = back_to_back(self._seconds * SATURATION_PART)
-        with pinging(pings):
-            took = self._ask(traffic, max(self._connections), times)
+        times = back_to_back(self.seconds * SATURATION_PART)
+        with pinged(self.running.port) as pings:
+            took = self._ask(traffic, max(self.connections), times)
         self._count("saturation", traffic)
         self._pings("saturation", pings)
-        return traffic.tally.records / took
+        return traffic.counts["records"] / took
+
+    async def _stop(self, records_per_second: float) -> None:
+        """Send requests, then SIGTERM to the main process, and wait for all that comes of it."""
+        lines = max(1, round(records_per_second * STOP_WORK_SECONDS / STOP_REQUESTS))
+        traffic = Traffic(self.running.port, self.questions, range(lines, lines + 1), patience=0)
+        now = repeat(time.perf_counter(), STOP_REQUESTS)
+        asking = asyncio.create_task(traffic.run(STOP_REQUESTS, now))
+        await asyncio.sleep(SENT_SECONDS)
+        early, began = traffic.counts["right"], time.perf_counter()
+        await asyncio.to_thread(servers.stop, self.running.process)
+        seconds = time.perf_counter() - began
+        await asking
+        asked, right, lost = (traffic.counts[what] for what in ("asked", "right", "lost"))
+        refused = traffic.reasons["status 503"]
+        self.found.add(
+            "SIGTERM",
+            {
+                "sent": asked,
+                "answered before it": early,
+                "answered in full": right,
+                "503": refused,
+                "no answer": lost,
+                "other": asked - right - refused - lost,
+                "exit after": seconds,
+                "exit code": self.running.process.returncode,
+            },
+        )
+        self._reasons("SIGTERM", traffic)
 
     def _ask(self, traffic: Traffic, connections: int, times: Iterator[float]) -> float:
         took = asyncio.run(traffic.run(connections, times))
-        if self._running.process.poll() is not None:
+        if self.running.process.poll() is not None:
             raise SystemExit("the server has ended by itself; its own words are above")
         return took
 
     def _traffic(self, lines: range) -> Traffic:
-        return Traffic(self._running.port, self._questions, lines)
+        return Traffic(self.running.port, self.questions, lines)
 
     def _count(self, who: str, traffic: Traffic) -> None:
-        self._found.add(who, {what: getattr(traffic.tally, what) for what in COUNTS})
+        self.found.add(who, {what: traffic.counts[what] for what in COUNTS})
         self._reasons(who, traffic)
 
     def _reasons(self, who: str, traffic: Traffic) -> None:
-        for why, times in traffic.tally.reasons.items():
-            self._found.facts[f"{who}: {why}"] = f"{times} times"
+        for why, times in traffic.reasons.items():
+            self.found.facts[f"{who}: {why}"] = f"{times} times"
 
     def _latencies(self, who: str, traffic: Traffic) -> None:
         for name, percentile in PERCENTILES.items():
-            self._found.add(who, {name: traffic.corrected.at(percentile)})
-            self._found.add(who, {f"uncorrected_{name}": traffic.uncorrected.at(percentile)})
+            self.found.add(who, {name: traffic.corrected.at(percentile)})
+            self.found.add(who, {f"uncorrected {name}": traffic.uncorrected.at(percentile)})
         for percentile, milliseconds in traffic.corrected.curve():
-            self._found.add(who, {"percentile": percentile, "latency": milliseconds})
+            self.found.add(who, {"percentile": percentile, "latency": milliseconds})
 
     def _pings(self, who: str, pings: Pings) -> None:
-        figures = {f"ping_{name}": pings.latencies.at(part) for name, part in PERCENTILES.items()}
-        figures |= {"connect_p99": pings.connects.at(99), "connect_most": pings.connects.at(100)}
-        figures |= {"pings": len(pings.latencies), "pings_failed": pings.failed}
-        self._found.add(who, figures)
+        self.found.add(who, {"pings": len(pings.latencies), "without 200": pings.failed})
+        for name, percentile in PERCENTILES.items():
+            self.found.add(who, {f"ping {name}": pings.latencies.at(percentile)})
+        self.found.add(
+            who,
+            {f"connect {name}": pings.connects.at(PERCENTILES[name]) for name in ("p99", "max")},
+        )

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from benchmarks.harness.pages import Row, exactly, facts, spread, table, under, verdicts
 from benchmarks.harness.results import Results
-from benchmarks.soak import stop
+from benchmarks.soak.phases import COUNTS, PERCENTILES, STOP_REQUESTS
 
 # The platform gives up a ping after two seconds, and a connection to a container after 250 ms; it
 # kills a container 30 seconds after SIGTERM:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 PING = (under(2000, "ms"),)
 CONNECT = (under(250, "ms"),)
-STOP = f"SIGTERM, {stop.REQUESTS} requests under way"
+STOPPED = f"SIGTERM, {STOP_REQUESTS} requests under way"
 TARGETS = (
     Row("requests lost", "lost", "", 0, "all", None, (exactly(0),)),
     Row("answers wrong, of another text, or twice", "wrong", "", 0, "all", None, (exactly(0),)),
     Row("answers that are errors", "errors", "", 0, "all", None, (exactly(0),)),
     Row("growth of RSS, 10,000 requests", "slope_rss", "MB", 2, "all", None, (under(1, "MB"),)),
-    Row("ping under saturation, p99", "ping_p99", "ms", 0, "saturation", None, PING),
-    Row("pings without a 200", "pings_failed", "", 0, "all", None, (exactly(0),)),
-    Row("its TCP connection, longest", "connect_most", "ms", 1, "saturation", None, CONNECT),
-    Row(f"{STOP}: answered", "stop_answered", "", 0, "all", None, (exactly(stop.REQUESTS),)),
-    Row(f"{STOP}: exit code", "stop_code", "", 0, "all", None, (exactly(0),)),
-    Row(f"{STOP}: exit after", "stop_seconds", "s", 1, "all", None, (under(30, "s"),)),
+    Row("ping under saturation, p99", "ping p99", "ms", 0, "saturation", None, PING),
+    Row("pings without a 200", "without 200", "", 0, "all", None, (exactly(0),)),
+    Row("its TCP connection, longest", "connect max", "ms", 1, "saturation", None, CONNECT),
+    Row(
+        f"{STOPPED}: answered",
+        "answered in full",
+        "",
+        0,
+        "SIGTERM",
+        None,
+        (exactly(STOP_REQUESTS),),
+    ),
+    Row(f"{STOPPED}: exit code", "exit code", "", 0, "SIGTERM", None, (exactly(0),)),
+    Row(f"{STOPPED}: exit after", "exit after", "s", 1, "SIGTERM", None, (under(30, "s"),)),
 )
-LATENCIES = ("capacity", "rate", "p50", "p99", "p999", "most")
-UNCORRECTED = ("uncorrected_p50", "uncorrected_p99", "uncorrected_p999", "uncorrected_most")
-PINGS = ("pings", "pings_failed", "ping_p50", "ping_p99", "ping_p999", "ping_most")
+LATENCIES = ["a second, closed loop", "sent a second", *PERCENTILES]
+LATENCIES += [f"uncorrected {name}" for name in PERCENTILES]
+PINGS = ["pings", "without 200", *(f"ping {name}" for name in PERCENTILES)]
+PINGS += ["connect p99", "connect max"]
+STOP = ("sent", "answered before it", "answered in full", "503", "no answer", "other")
 NOTES = """\
 - requests: 1 to 7 invented reviews of 4 to 20 words, 32 of them under saturation. Each text was
   scored alone beforehand, and no two have the same answer, so an answer counts as right only if it
@@ -38,7 +48,7 @@ NOTES = """\
 - latency: in an open loop, from the time a request was planned for, so that a slow answer counts
   against those that had to wait for it, too; uncorrected: from the time it was sent
   ([traffic.py](traffic.py)). Percentiles are those of an HdrHistogram
-- a second, closed loop: answered when each connection asks again at once; sent: 70 % of it
+- a second, closed loop: answered when each connection asks again at once; sent a second: 70 % of it
 - memory: of all processes, after the warm-up. rss counts pages that processes share in each of them
   (Rss of smaps_rollup); anonymous leaves out pages of files (RssAnon). The slope is that of least
   squares; if it is much smaller in the second half, something fills up rather than leaks
@@ -48,7 +58,7 @@ NOTES = """\
 
 
 def page(results: Results) -> str:
-    """Targets, met or not, and all figures."""
+    """Return the whole page: targets, met or not, and all figures."""
     return f"""# Soak
 
     {results.command}
@@ -59,17 +69,17 @@ def page(results: Results) -> str:
 
 ## Answers
 
-{_counts(results)}
+{_block(results, "", COUNTS, "asked")}
 
 ## Latencies, ms
 
 {_machine(results)}
 
-{_latencies(results)}
+{_block(results, "connections", LATENCIES, "p50")}
 
 ## Pings, ms
 
-{_pings(results)}
+{_block(results, "", PINGS, "pings")}
 
 ## Memory, MB
 
@@ -77,7 +87,7 @@ def page(results: Results) -> str:
 
 ## SIGTERM
 
-{_stop(results)}
+{table(STOP, [_cells(results, STOP, "SIGTERM")])}
 
 ## How
 
@@ -101,17 +111,14 @@ def _cell(results: Results, what: str, who: str) -> str:
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"
 
 
-def _block(
-    results: Results, heads: Sequence[str], figures: Sequence[str], whom: Iterable[str]
-) -> str:
-    lines = [[who, *(_cell(results, what, who) for what in figures)] for who in whom]
-    return table(heads, lines)
+def _cells(results: Results, columns: Sequence[str], who: str) -> list[str]:
+    return [_cell(results, what, who) for what in columns]
 
 
-def _counts(results: Results) -> str:
-    heads = ("", "asked", "right", "refused, asked again", "wrong", "lost", "errors")
-    whom = results.values.get("asked", {})
-    return _block(results, heads, ("asked", "right", "refused", "wrong", "lost", "errors"), whom)
+def _block(results: Results, first: str, columns: Sequence[str], each: str) -> str:
+    """Return a table with a line for all of whom there is a certain figure."""
+    whom = results.values.get(each, {})
+    return table([first, *columns], [[who, *_cells(results, columns, who)] for who in whom])
 
 
 def _machine(results: Results) -> str:
@@ -119,7 +126,7 @@ def _machine(results: Results) -> str:
     words = f"Other work on the machine ({results.facts.get('CPU', 'CPU unknown')}) meanwhile: "
     words += f"{results.facts.get('other work', 'not measured')}.\n"
     if results.of("p50", "1"):
-        usual, slow = (_cell(results, f"uncorrected_{what}", "1") for what in ("p50", "p99"))
+        usual, slow = (_cell(results, f"uncorrected {what}", "1") for what in ("p50", "p99"))
         behind = _cell(results, "p99", "1")
         words += f"""
 With one connection the server has one request at a time. From its sending, half of them took
@@ -129,18 +136,6 @@ behind it: counted from the time that they were planned for, one in a hundred to
 more. So on a busy machine the uncorrected columns tell more of the server, and the others more of
 the machine."""
     return words
-
-
-def _latencies(results: Results) -> str:
-    heads = ["connections", "a second, closed loop", "sent", "p50", "p99", "p99.9", "max"]
-    heads += [f"uncorrected {name}" for name in heads[3:]]
-    return _block(results, heads, LATENCIES + UNCORRECTED, results.values.get("p50", {}))
-
-
-def _pings(results: Results) -> str:
-    heads = ("", "pings", "without 200", "p50", "p99", "p99.9", "max", "connect p99", "max")
-    figures = (*PINGS, "connect_p99", "connect_most")
-    return _block(results, heads, figures, results.values.get("pings", {}))
 
 
 def _memory(results: Results) -> str:
@@ -153,9 +148,3 @@ def _memory(results: Results) -> str:
             lines.append([kind, *ends, *(f"{slope:.2f}" for (slope,) in slopes)])
     heads = ("", "first", "last", "most", "slope, 10,000 requests", "that of the second half")
     return table(heads, lines)
-
-
-def _stop(results: Results) -> str:
-    names = ("sent", "early", "answered", "refused", "lost", "other")
-    heads = ("sent", "answered before it", "answered in full", "503", "no answer", "other")
-    return table(heads, [[_cell(results, f"stop_{name}", "all") for name in names]])

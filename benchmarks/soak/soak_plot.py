@@ -1,4 +1,4 @@
-"""Results of a soak in, soak.svg out: latency by percentile, and memory by requests."""
+"""Draw soak.svg: latency by percentile, and memory by requests."""
 
 from __future__ import annotations
 

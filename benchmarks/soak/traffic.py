@@ -1,4 +1,4 @@
-"""Connections and the times at which to ask in; how each question was answered, and when, out.
+"""Ask questions at planned times over many connections, and see how and when each is answered.
 
 A client that waits for an answer before it asks again asks least when the server is slow, so the
 slow times hardly count: Gil Tene calls that coordinated omission. Here the time of each question
@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from benchmarks.harness.client import Answer, AnswerError, AsyncClient
 from benchmarks.harness.statistics import Latencies
@@ -28,48 +27,19 @@ PAUSE_SECONDS = 1.0
 clock = time.perf_counter
 
 
-@dataclass
-class Tally:
-    """What became of questions: each is answered right or wrong, lost, or given an error."""
-
-    asked: int = 0
-    right: int = 0
-    refused: int = 0  # 503 with Retry-After; each was asked again
-    wrong: int = 0
-    lost: int = 0
-    errors: int = 0
-    records: int = 0  # of the right ones
-    reasons: Counter[str] = field(default_factory=Counter)
-
-    def answered(self, question: Question, answer: Answer) -> None:
-        """Count an answer."""
-        if answer.status != 200:
-            self.errors += 1
-            self.reasons[f"status {answer.status}"] += 1
-        elif why := fault(question, answer.headers, answer.body):
-            self.is_wrong(why)
-        else:
-            self.right += 1
-            self.records += len(question.wanted)
-
-    def is_wrong(self, why: str) -> None:
-        """Count an answer of 200 that is not the right one, or bytes that are no answer at all."""
-        self.wrong += 1
-        self.reasons[f"wrong: {why}"] += 1
-
-    def is_lost(self, why: str) -> None:
-        """Count a question without an answer."""
-        self.lost += 1
-        self.reasons[f"lost: {why}"] += 1
-
-
 class Traffic:
-    """Asks questions over keep-alive connections, and keeps count."""
+    """Asks questions over keep-alive connections, and keeps count.
+
+    Of the questions that were `asked`, each is answered `right`, which makes so many `records`, or
+    `wrong`, or it is `lost`, or one of the `errors`. The `refused` had a 503 with Retry-After; each
+    of them was asked again.
+    """
 
     def __init__(
         self, port: int, questions: Questions, lines: range, patience: float = PATIENCE_SECONDS
     ) -> None:
-        self.tally = Tally()
+        self.counts: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
         self.corrected = Latencies()
         self.uncorrected = Latencies()
         self._port = port
@@ -78,7 +48,7 @@ class Traffic:
         self._patience = patience
 
     async def run(self, connections: int, times: Iterator[float]) -> float:
-        """Ask a question at each of the times; gives the seconds until the last answer."""
+        """Ask a question at each of the times; return the seconds until the last answer."""
         began = clock()
         async with asyncio.TaskGroup() as group:
             for _ in range(connections):
@@ -86,48 +56,57 @@ class Traffic:
         return clock() - began
 
     async def _connection(self, times: Iterator[float]) -> None:
-        """Whichever connection is free takes the next time."""
+        """Take the next time whenever this connection is free."""
         connection = AsyncClient(self._port, ANSWER_SECONDS)
         for planned in times:
             await asyncio.sleep(max(0.0, planned - clock()))
             await self._question(connection, planned)
         if await connection.leave():
-            self.tally.is_wrong("bytes that nobody asked for")
+            self._note("wrong", "wrong: bytes that nobody asked for")
 
     async def _question(self, connection: AsyncClient, planned: float) -> None:
         question = self._questions.next(self._lines)
-        self.tally.asked += 1
+        self.counts["asked"] += 1
         sent = clock()
         try:
             answer = await self._answer(connection, question, sent + self._patience)
         except AnswerError as error:
-            self.tally.is_lost(str(error))
+            self._note("lost", f"lost: {error}")
             await asyncio.sleep(PAUSE_SECONDS)
             return
         now = clock()
         self.corrected.add(now - planned)
         self.uncorrected.add(now - sent)
-        self.tally.answered(question, answer)
+        if answer.status != 200:
+            self._note("errors", f"status {answer.status}")
+        elif why := fault(question, answer.headers, answer.body):
+            self._note("wrong", f"wrong: {why}")
+        else:
+            self.counts.update(right=1, records=len(question.wanted))
+
+    def _note(self, what: str, why: str) -> None:
+        self.counts[what] += 1
+        self.reasons[why] += 1
 
     async def _answer(self, connection: AsyncClient, question: Question, until: float) -> Answer:
-        """The answer in the end: who is told to come back does so."""
+        """Return the answer in the end: who is told to come back does so."""
         while True:
             answer = await connection.send(question.body, {INFERENCE_ID: question.mark})
             pause = answer.headers.get("retry-after")
             if answer.status != 503 or pause is None or clock() + float(pause) > until:
                 return answer
-            self.tally.refused += 1
+            self.counts["refused"] += 1
             await asyncio.sleep(float(pause))
 
 
 def evenly(rate: float, seconds: float) -> Iterator[float]:
-    """An open loop: times from now on, so many a second."""
+    """Return the times of an open loop: so many a second from now on."""
     start = clock()
     return (start + number / rate for number in range(round(rate * seconds)))
 
 
 def back_to_back(seconds: float) -> Iterator[float]:
-    """A closed loop: now, whenever a connection is free, until the time is up."""
+    """Return the times of a closed loop: now, whenever a connection is free, until time is up."""
     end = clock() + seconds
     while (now := clock()) < end:
         yield now

@@ -20,7 +20,7 @@ from benchmarks.fuzz.answer_check import expected, faults
 from benchmarks.fuzz.bodies import KINDS
 from benchmarks.fuzz.cases import SECRET, Case, case
 from benchmarks.fuzz.command import run
-from benchmarks.fuzz.findings import Findings, Log, complaints, keep, read_log
+from benchmarks.fuzz.findings import Findings, keep
 from benchmarks.fuzz.target import Target
 from benchmarks.harness.client import Answer
 from benchmarks.harness.results import Results
@@ -156,7 +156,8 @@ def test_what_is_wrong_with_an_answer_is_noticed(sent: Case, answer: Answer, wor
 
 
 def test_a_log_tells_of_crashes_texts_and_troubles() -> None:
-    log = read_log(
+    found = Findings(faults={5: ["status 500"]})
+    found.read_log(
         [
             b"[INFO] Booting worker with pid: 8",
             b'{"event": "request", "status": 200}',
@@ -165,18 +166,20 @@ def test_a_log_tells_of_crashes_texts_and_troubles() -> None:
             b"[INFO] Booting worker with pid: 9",
         ]
     )
-    assert (log.workers, log.quoted, len(log.trouble)) == (2, {12, 34}, 1)
-    told = complaints(Findings(faults={5: ["status 500"]}), log)
+    assert (found.workers, found.quoted, len(found.trouble)) == (2, {12, 34}, 1)
+    told = found.complaints()
     assert [line.partition(":")[0] for line in told[:3]] == ["body 5", "body 12", "body 34"]
     assert told[-1] == "2 workers were started"
-    assert complaints(Findings(), read_log([b"Booting worker"])) == []
+    quiet = Findings()
+    quiet.read_log([b"Booting worker"])
+    assert quiet.complaints() == []
 
 
 def test_memory_that_grows_is_told_by_the_body_once_it_is_warm() -> None:
     memory = [(count, 50 + count / 5000) for count in range(20_000, 100_001, 2000)]
     found = Findings(Counter({("empty", "400"): 100_000}), memory=[(0, 10.0), *memory])
     results = Results("", {})
-    keep(found, Log(workers=1), results)
+    keep(found, results)
     assert fuzz_page.growth(results) == pytest.approx(2.0)
     tenths = [10, *(51 + 2 * part for part in range(2, 10))]
     assert fuzz_page.tenths(results) == pytest.approx(tenths, abs=1.1)

@@ -1,4 +1,4 @@
-"""The soak: a short one of a real server, and that it sees what it looks for."""
+"""Soak a real server for a short time, and check that a soak sees what it looks for."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.harness import results, servers, statistics, texts
 from benchmarks.harness.client import body
-from benchmarks.soak import command, known_answers, phases, stop
+from benchmarks.soak import command, known_answers, phases
 from benchmarks.soak.known_answers import INFERENCE_ID, Known, Question, Questions, fault
-from benchmarks.soak.traffic import Tally, Traffic, back_to_back, clock, evenly
+from benchmarks.soak.traffic import Traffic, back_to_back, clock, evenly
 from tests.conftest import BUNDLED
 
 POOL = {"a": Known(1, 0.9), "b": Known(0, 0.9), "c": Known(1, 0.5)}
@@ -30,19 +30,19 @@ def test_a_short_soak_loses_nothing_and_writes_page_and_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known_answers, "CANDIDATES", 60)
-    monkeypatch.setattr(stop, "WORK_SECONDS", 2.0)
+    monkeypatch.setattr(phases, "STOP_WORK_SECONDS", 2.0)
     arguments = ["--minutes", "0.07", "--connections", "1", "4", "--out", str(tmp_path)]
     command.main(arguments)
     found = results.read(tmp_path / "soak.json")
     for who in ("warm-up", "1", "4", "saturation", "all"):
         (asked,), (right,) = found.of("asked", who), found.of("right", who)
         assert asked == right > 0
-    for what in ("lost", "wrong", "errors", "pings_failed"):
+    for what in ("lost", "wrong", "errors", "without 200"):
         assert found.of(what, "all") == [0]
-    assert found.of("p50", "4") <= found.of("p99", "4") <= found.of("most", "4")
+    assert found.of("p50", "4") <= found.of("p99", "4") <= found.of("max", "4")
     assert len(found.of("requests", "all")) == len(found.of("rss", "all")) >= 2
-    assert found.of("stop_answered", "all") == [stop.REQUESTS]
-    assert found.of("stop_code", "all") == [0]
+    assert found.of("answered in full", "SIGTERM") == [phases.STOP_REQUESTS]
+    assert found.of("exit code", "SIGTERM") == [0]
     page = (tmp_path / "SOAK.md").read_text()
     assert str(tmp_path) not in page
     assert "| requests lost | 0 | 0 | yes |" in page
@@ -111,8 +111,8 @@ def test_the_refused_come_back_and_a_late_question_is_counted_late() -> None:
         }
         traffic = Traffic(running.port, Questions(known), range(1, 4))
         asyncio.run(traffic.run(8, back_to_back(0.5)))
-        assert traffic.tally.refused > 0
-        assert traffic.tally.asked == traffic.tally.right >= 8
+        assert traffic.counts["refused"] > 0
+        assert traffic.counts["asked"] == traffic.counts["right"] >= 8
         late = Traffic(running.port, Questions(known), range(1, 4))
         asyncio.run(late.run(1, iter([clock() - 5])))
         assert late.corrected.at(100) > 5000 > late.uncorrected.at(100)
@@ -121,10 +121,10 @@ def test_the_refused_come_back_and_a_late_question_is_counted_late() -> None:
 def test_questions_are_lost_where_nobody_answers() -> None:
     traffic = Traffic(servers.free_port(), Questions(POOL), phases.LINES)
     asyncio.run(traffic.run(3, evenly(1000, 0.003)))
-    assert (traffic.tally.asked, traffic.tally.lost, traffic.tally.right) == (3, 3, 0)
+    assert (traffic.counts["asked"], traffic.counts["lost"], traffic.counts["right"]) == (3, 3, 0)
 
 
-def fake(reply: bytes) -> Tally:
+def fake(reply: bytes) -> Traffic:
     """What becomes of one question to a server that sends these bytes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,12 +134,12 @@ def fake(reply: bytes) -> Tally:
         await reader.read()  # until the client leaves
         writer.close()
 
-    async def ask() -> Tally:
+    async def ask() -> Traffic:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as serving:
             port = serving.sockets[0].getsockname()[1]
             traffic = Traffic(port, Questions({"a": POOL["a"]}), range(1, 2))
             await traffic.run(1, iter([clock()]))
-            return traffic.tally
+            return traffic
 
     return asyncio.run(ask())
 
@@ -149,8 +149,8 @@ def test_an_answer_sent_twice_is_wrong_and_half_an_answer_is_lost() -> None:
     head = f"HTTP/1.1 200 OK\r\n{INFERENCE_ID}: soak-1\r\nContent-Length: {len(sent)}\r\n\r\n"
     whole = head.encode() + sent
     once = fake(whole)
-    assert (once.right, once.wrong, once.lost) == (1, 0, 0)
+    assert (once.counts["right"], once.counts["wrong"], once.counts["lost"]) == (1, 0, 0)
     twice = fake(whole * 2)
-    assert (twice.wrong, twice.reasons.total()) == (1, 1)
+    assert (twice.counts["wrong"], twice.reasons.total()) == (1, 1)
     half = fake(whole[:-5])
-    assert (half.right, half.wrong, half.lost) == (0, 0, 1)
+    assert (half.counts["right"], half.counts["wrong"], half.counts["lost"]) == (0, 0, 1)
