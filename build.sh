@@ -42,6 +42,12 @@ readonly SIZE_LIMIT=10737418240
 # ARM, which Docker builds by default on Apple Silicon, ends there with "exec format error":
 # https://gist.github.com/jhw/76a2b92c89a951552e9e04f98843485c
 readonly ARCHITECTURE=amd64
+# How Serverless Inference runs a container, with the smallest memory size. This script needs no
+# Python, so the options stand here again: tests compare them with platform_facts/sandbox.py.
+readonly SANDBOX=(
+  --read-only --user=993:990 --tmpfs=/tmp:size=5g,mode=1777 --ipc=none --cap-drop=ALL
+  --security-opt=no-new-privileges --no-healthcheck --memory=1024m --memory-swap=1024m --cpus=0.58
+)
 docker=${DOCKER:-docker}
 command=build target=full tag='' platform=linux/$ARCHITECTURE
 
@@ -97,12 +103,11 @@ build() {
 
 smoke() {
   local container=$NAME-smoke-$$ port answer labels
-  # No writing but in /tmp, no shared memory, no capabilities, a user that the image does not know,
-  # the smallest memory size. The engine chooses a port that is free.
   # shellcheck disable=SC2064  # the name goes into the trap now: it runs where it is not known
   trap "'$docker' rm --force '$container' >/dev/null 2>&1 || true" EXIT
-  "$docker" run --detach --name "$container" --read-only --tmpfs /tmp --ipc none --cap-drop ALL \
-    --user 993:990 --memory 1g --publish 127.0.0.1::8080 "$tag" serve >/dev/null
+  # The engine chooses a port that is free.
+  "$docker" run --detach --name "$container" "${SANDBOX[@]}" --publish 127.0.0.1::8080 \
+    "$tag" serve >/dev/null
   port=$("$docker" port "$container" 8080/tcp | sed -n '1s/.*://p')
   for _ in {1..120}; do
     if curl --silent --fail --max-time 2 --noproxy '*' "http://127.0.0.1:$port/ping"; then break; fi

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy import boto3_blog, update
-from platform_facts import MEMORY_SIZES_MB
 from tests.conftest import ROOT
 from tests.deploy.conftest import Account, output
 from tests.test_docs import table
@@ -74,15 +72,6 @@ def test_the_page_s_boto3_runs_as_it_stands(shell: Account) -> None:
     found = json.loads(output(shell.start("python", "-c", script)))
     assert found["predicted_label"] == 1
     output(shell.start("python", "deploy/delete.py", "sentiment", "--yes"))
-
-
-def test_every_way_to_deploy_takes_the_memory_sizes_of_the_platform() -> None:
-    """Scripts that are copied by themselves have a list of their own."""
-    template = (ROOT / "deploy" / "cloudformation.yaml").read_text()
-    allowed = f"Default: 1024\n    AllowedValues: {list(MEMORY_SIZES_MB)}"
-    assert allowed in template
-    for script in (boto3_blog, update):
-        assert tuple(script.MEMORY_SIZES_MB) == MEMORY_SIZES_MB
 
 
 def test_every_script_is_told_with_the_version_that_is_run() -> None:
