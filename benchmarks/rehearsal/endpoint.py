@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.harness.client import Client
 from benchmarks.rehearsal.recording_engine import BODY, CALL
-from rehearse.engines.docker_engine import RUN_LABEL
-from rehearse.engines.docker_environment import PORT
+from rehearse.container_engines.docker_engine import RUN_LABEL, TCP_PORT
 
 NAME = "measured"
 PATH = f"/endpoints/{NAME}/invocations"
@@ -74,7 +73,7 @@ def _port(engine: str, rehearsal: int) -> int:
 
         with closing(docker.from_env()) as client:
             newest = client.containers.list(limit=1, filters={"label": RUN_LABEL})[0]
-            (published, *_) = newest.ports[PORT] or [{}]
+            (published, *_) = newest.ports[TCP_PORT] or [{}]
             return int(published["HostPort"])
     import psutil
 
