@@ -1,7 +1,7 @@
-"""Change moto where it does not answer as AWS does, and use what it keeps private; nowhere else.
+"""Change moto where it does not answer as AWS does, and use what it keeps private.
 
 Written for moto 5.2.5; pyproject.toml allows no other minor release. A test checks that each name
-below exists in the moto that is installed, and that no other module replaces or uses one like them.
+below exists in the moto that is installed, and that no other module replaces or uses one.
 
 moto's CloudFormation and Application Auto Scaling are imported where they are patched: each brings
 half of moto with it, seconds of imports.
@@ -21,7 +21,6 @@ from moto.sagemaker import urls as sagemaker_urls
 from moto.sagemaker.responses import SageMakerResponse
 
 if TYPE_CHECKING:
-    from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
     from moto.cloudformation.models import CloudFormationBackend, Stack
     from moto.cloudformation.parsing import ResourceMap
 
@@ -46,17 +45,17 @@ REPLACED = {
         "leaves alone what refers to a resource that is replaced"
     ),
     "moto.cloudformation.parsing.clean_json": "keeps AWS::NoValue in lists",
-} | {
-    f"moto.sagemaker.models.{model}.{function}": (
-        "ignores the name in a template, wants a PrimaryContainer, replaces where AWS updates"
-    )
-    for model in ("Model", "FakeEndpointConfig", "FakeEndpoint")
-    for function in (
-        "cloudformation_name_type",
-        "create_from_cloudformation_json",
-        "update_from_cloudformation_json",
-        "delete_from_cloudformation_json",
-    )
+    # They ignore names in a template, want a PrimaryContainer, and replace where AWS updates.
+    **{
+        f"moto.sagemaker.models.{model}.{function}": "handles resources otherwise than AWS"
+        for model in ("Model", "FakeEndpointConfig", "FakeEndpoint")
+        for function in (
+            "cloudformation_name_type",
+            "create_from_cloudformation_json",
+            "update_from_cloudformation_json",
+        )
+    },
+    "moto.sagemaker.models.FakeEndpoint.delete_from_cloudformation_json": "does not wait",
 }
 # What is used or overridden though it is private or an implementation detail.
 USED = (
@@ -148,14 +147,9 @@ def patch_cloudwatch() -> None:
 
 
 def patch_auto_scaling(dimension: str, check: Callable[[str, str, str], None]) -> None:
-    """Let moto take one more scalable dimension.
+    """Let moto take one more dimension; `check` gets account, region and resource ID."""
 
-    `check` is called with account, region and resource ID, and raises what refuses the target.
-    """
-
-    def register(
-        backend: ApplicationAutoscalingBackend, namespace: str, r_id: str, asked: str, **more: Any
-    ) -> Any:
+    def register(backend: Any, namespace: str, r_id: str, asked: str, **more: Any) -> Any:
         if asked == dimension:
             check(backend.account_id, backend.region_name, r_id)
         return original(backend, namespace, r_id, asked, **more)
