@@ -1,13 +1,15 @@
-"""A SageMaker serverless endpoint on a desk: the data plane runs real containers, moto the rest.
+"""Run a SageMaker endpoint locally: moto keeps the records, and containers really run.
 
-__main__, cloud      the command, and all that runs while it does
-front                HTTP: InvokeEndpoint to data_plane/, all else to moto
-actions              what moto's SageMaker does not know, in
-  control_plane/     models, configurations, endpoints
-  batch/             transform jobs
-cloudformation/      stacks
-data_plane/          environments, from zero to MaxConcurrency
-  engines/           run them: docker, process
-metering/            metrics, logs, the bill
-model                data and errors that all of them know
+__main__            the command
+rehearsal           everything that runs while `rehearse up` does
+http_server         HTTP: InvokeEndpoint to data_plane/, all else to moto
+sagemaker_api       the actions of SageMaker's API that moto lacks, answered by
+  control_plane/    models, endpoint configurations, endpoints
+  batch/            transform jobs
+cloudformation/     stacks
+data_plane/         endpoints, variants and their environments, from zero to MaxConcurrency
+container_engines/  run the containers: docker, process
+metering/           metrics, logs, the bill
+data_types, errors  what all of them pass to each other, and raise
+moto_patches        every patch of moto
 """

@@ -1,4 +1,8 @@
-"""The console script `rehearse`: arguments in, a rehearsal until a signal, or its bill, out."""
+"""Read the command line of `rehearse`: run a rehearsal until a signal comes, or print its bill.
+
+The packages of the extra `rehearse` are imported inside functions, so that the command can say
+which one is missing.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,20 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rehearse.cloud import Cloud, CloudError, Options
-from rehearse.engines import Engine, EngineError
-from rehearse.metering.bill import text
+from rehearse.data_plane.quotas import IDLE_SECONDS
+from rehearse.errors import CannotStart, RehearsalError
 
-LOCAL = "http://127.0.0.1:{port}/rehearse/bill"
+if TYPE_CHECKING:
+    from rehearse.container_engines import ContainerEngine
+    from rehearse.rehearsal import Rehearsal
+
+PROJECT = "sagemaker-serverless-sentiment"
+PORT = 4566
+BILL_SECONDS = 10.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,14 +35,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         return int(given.run(given))
-    except CloudError as error:
+    except RehearsalError as error:
         print(f"rehearse: {error}", file=sys.stderr)
-        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("rehearse"):
+            raise
+        print(
+            f"rehearse: {error.name} is not installed; pip install '{PROJECT}[rehearse]'",
+            file=sys.stderr,
+        )
+    return 2
 
 
 def up(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; then leave nothing behind."""
-    # Of the user's AWS nothing is asked, neither here nor by moto.
+    from rehearse.metering.bill import text
+    from rehearse.rehearsal import Options, Rehearsal
+
+    # The AWS profile and credentials of the user are not looked at, neither here nor by moto.
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
         os.environ.pop(name, None)
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
@@ -40,22 +60,22 @@ def up(given: argparse.Namespace) -> int:
     # Before anything is started: a signal that comes meanwhile is not lost.
     with _signals() as signals:
         engine = _engine(given.engine)
-        cloud = Cloud(options, engine)
+        rehearsal = Rehearsal(options, engine)
         try:
-            cloud.start()
-            _announce(cloud, engine, given)
+            rehearsal.start()
+            _announce(rehearsal, engine, given)
             signals.recv(1)
-            account = cloud.bill.rows()
-            if account["accounts"] and not given.json:
-                print(text(account), flush=True)
+            bill = rehearsal.bill.as_json()
+            if bill["accounts"] and not given.json:
+                print(text(bill), flush=True)
         finally:
-            cloud.stop()
+            rehearsal.stop()
     return 0
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[socket.socket]:
-    """A socket that SIGINT and SIGTERM write to.
+    """Give a socket that SIGINT and SIGTERM write to.
 
     The thread that receives a signal need not be the main one, and would not wake it.
     """
@@ -73,45 +93,44 @@ def _signals() -> Iterator[socket.socket]:
 
 def bill(given: argparse.Namespace) -> int:
     """Print what the calls of a running rehearsal would have cost."""
-    import requests
+    from rehearse.container_engines.running_container import HttpClient
+    from rehearse.metering.bill import BILL_PATH, text
 
-    with requests.Session() as session:
-        session.trust_env = False  # no proxy is in the way
+    with contextlib.closing(HttpClient(given.port)) as client:
         try:
-            found = session.get(LOCAL.format(port=given.port), timeout=10).json()
+            _, _, body = client.request("GET", BILL_PATH, b"", {}, BILL_SECONDS)
+            found = json.loads(body)
             shown = text(found)  # fails where it is somebody else's
-        except (requests.RequestException, ValueError, LookupError, TypeError) as error:
-            raise CloudError(
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise CannotStart(
                 f"no rehearsal answers on port {given.port}; start `rehearse up`"
             ) from error
     print(json.dumps(found, indent=2) if given.json else shown)
     return 0
 
 
-def _engine(name: str) -> Engine:
-    """The engine that runs containers; raises CloudError if it cannot work here."""
-    try:
-        if name == "docker":
-            from rehearse.engines.docker_engine import DockerEngine
+def _engine(name: str) -> ContainerEngine:
+    """Return the engine that runs containers; raise ContainerEngineError if it cannot work."""
+    if name == "docker":
+        from rehearse.container_engines.docker_engine import DockerEngine
 
-            return DockerEngine()
-        from rehearse.engines.process_engine import ProcessEngine
+        return DockerEngine()
+    from rehearse.container_engines.process_engine import ProcessEngine
 
-        return ProcessEngine()
-    except EngineError as error:
-        raise CloudError(str(error)) from error
+    return ProcessEngine()
 
 
-def _announce(cloud: Cloud, engine: Engine, given: argparse.Namespace) -> None:
-    """The ready line, what to export, and on stderr what the engine cannot do."""
+def _announce(rehearsal: Rehearsal, engine: ContainerEngine, given: argparse.Namespace) -> None:
+    """Print the ready line, what to export, and on stderr what the engine cannot impose."""
     if given.json:
-        ready: dict[str, Any] = {"ready": True, "url": cloud.url, "engine": given.engine}
-        ready |= {"environment": cloud.environment, "limits": engine.limits}
+        ready: dict[str, Any] = {"ready": True, "url": rehearsal.url, "engine": given.engine}
+        ready |= {"environment": rehearsal.client_environment, "limits": engine.not_imposed}
         print(json.dumps(ready), flush=True)
         return
-    print(f"rehearse: not imitated by this engine: {'; '.join(engine.limits)}", file=sys.stderr)
-    print(f"rehearse: ready at {cloud.url}; Ctrl-C ends it. For other terminals:")
-    for name, value in cloud.environment.items():
+    not_imposed = "; ".join(engine.not_imposed)
+    print(f"rehearse: not imitated by this engine: {not_imposed}", file=sys.stderr)
+    print(f"rehearse: ready at {rehearsal.url}; Ctrl-C ends it. For other terminals:")
+    for name, value in rehearsal.client_environment.items():
         print(f"export {name}={value}")
     sys.stdout.flush()
 
@@ -122,11 +141,12 @@ def _parser() -> argparse.ArgumentParser:
         description="A SageMaker serverless endpoint on this machine: an AWS endpoint for boto3, "
         "the SDKs and the CLI, with containers that really run.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version(PROJECT)}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("up", help="serve on 127.0.0.1 until Ctrl-C")
     run.set_defaults(run=up)
     _add_port(run)
-    run.add_argument("--region", default=Options.region, help="default: %(default)s")
+    run.add_argument("--region", default="us-east-1", help="default: %(default)s")
     run.add_argument(
         "--engine",
         choices=("docker", "process"),
@@ -137,21 +157,21 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--idle-seconds",
         type=_seconds,
-        default=Options.idle_seconds,
-        help="when an environment without calls is dropped; the platform tells nobody "
+        default=IDLE_SECONDS,
+        help="when an environment without calls is dropped, which the platform does not publish "
         "(default: %(default)s)",
     )
     run.add_argument("--prices", type=Path, help="a file like rehearse/prices.toml")
     run.add_argument("--json", action="store_true", help="print the ready line as JSON")
-    account = commands.add_parser("bill", help="what the calls of a rehearsal would have cost")
-    account.set_defaults(run=bill)
-    _add_port(account)
-    account.add_argument("--json", action="store_true", help="print JSON")
+    show = commands.add_parser("bill", help="what the calls of a rehearsal would have cost")
+    show.set_defaults(run=bill)
+    _add_port(show)
+    show.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
 def _add_port(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, default=Options.port, help="default: %(default)s")
+    parser.add_argument("--port", type=_port, default=PORT, help="default: %(default)s")
 
 
 def _port(text: str) -> int:

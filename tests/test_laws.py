@@ -20,11 +20,11 @@ PACKAGES = {
 }
 # Within rehearse/: which packages one may import, besides itself.
 LAYERS = {
-    "engines": set[str](),
-    "data_plane": {"engines"},
-    "metering": {"engines"},
+    "container_engines": set[str](),
+    "data_plane": {"container_engines"},
+    "metering": {"container_engines"},
     "control_plane": {"data_plane"},
-    "batch": {"engines", "data_plane", "control_plane"},
+    "batch": {"container_engines", "data_plane", "control_plane"},
     "cloudformation": {"data_plane"},
 }
 HEAVY = {"torch", "transformers", "onnxruntime", "onnx", "sklearn"}

@@ -20,8 +20,7 @@ from benchmarks.harness.results import Benchmark, Results
 from benchmarks.harness.subjects import DEFAULT_MODEL
 from benchmarks.rehearsal import endpoint, injected_faults, rehearse_page
 from benchmarks.rehearsal.recording_engine import BODY, CALL, RecordingEngine, open_engine
-from rehearse.engines import EngineError
-from rehearse.model import Throttled
+from rehearse.errors import ContainerEngineError, Throttled
 
 CONCURRENCY = 4
 BURSTS = (4, 5, 8, 20, 64)
@@ -52,7 +51,7 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     try:
         for kind in options.engines:
             measure_engine(kind, options, found)
-    except EngineError as error:
+    except ContainerEngineError as error:
         raise SystemExit(f"rehearsal: {error}") from error
     if "docker" in options.engines:
         found.facts["image"] = containers.named(options.image)
@@ -63,7 +62,7 @@ def measure(options: argparse.Namespace, found: Results) -> None:
 def measure_engine(kind: str, options: argparse.Namespace, found: Results) -> None:
     """Measure everything on one engine."""
     with closing(open_engine(kind, options.image, options.model.resolve())) as engine:
-        found.say(kind, {"limits": "; ".join(engine.limits)})
+        found.say(kind, {"limits": "; ".join(engine.not_imposed)})
         tell(f"{kind}: {options.pairs} pairs")
         found.add(f"{kind}, data plane", overhead(engine, options.pairs))
         for way, figures in whole(kind, options.image, options.pairs).items():
@@ -81,8 +80,8 @@ def measure_engine(kind: str, options: argparse.Namespace, found: Results) -> No
 
 def overhead(engine: RecordingEngine, pairs: int) -> dict[str, float]:
     """Compare a call through the data plane with the same call past it."""
-    with engine.serving(1) as fleet, closing(Client(engine.started[-1].port)) as direct:
-        return compared(lambda: fleet.invoke(CALL), lambda: direct.post(BODY), pairs)
+    with engine.serving(1) as variant, closing(Client(engine.started[-1].port)) as direct:
+        return compared(lambda: variant.invoke(CALL), lambda: direct.post(BODY), pairs)
 
 
 def whole(kind: str, image: str, pairs: int) -> dict[str, dict[str, float]]:
@@ -123,16 +122,16 @@ def compared(
 def bursts(engine: RecordingEngine, runs: int) -> list[dict[str, float]]:
     """Return for each run the seconds of one cold start, and of four at once."""
     found: list[dict[str, float]] = []
-    with engine.serving(CONCURRENCY, idle_seconds=0.0) as fleet:
+    with engine.serving(CONCURRENCY, idle_seconds=0.0) as variant:
         for _ in range(runs):
             times = {}
             for name, count in (("alone", 1), ("together", CONCURRENCY)):
-                while fleet.sizes()[0] or engine.alive():  # from zero
-                    fleet.sweep()
+                while variant.sizes()[0] or engine.alive():  # from zero
+                    variant.sweep()
                     time.sleep(0.05)
                 begun = time.perf_counter()
                 with ThreadPoolExecutor(count) as threads:
-                    calls = [threads.submit(fleet.invoke, CALL) for _ in range(count)]
+                    calls = [threads.submit(variant.invoke, CALL) for _ in range(count)]
                     assert all(call.result().cold for call in calls)
                 times[name] = time.perf_counter() - begun
             found.append(times)
@@ -141,15 +140,15 @@ def bursts(engine: RecordingEngine, runs: int) -> list[dict[str, float]]:
 
 def throttling(engine: RecordingEngine, calls: int) -> int:
     """Count the throttled of so many calls at once; all come before a cold start can end."""
-    with engine.serving(CONCURRENCY, idle_seconds=0.0) as fleet:
-        while fleet.sizes()[0]:
-            fleet.sweep()
+    with engine.serving(CONCURRENCY, idle_seconds=0.0) as variant:
+        while variant.sizes()[0]:
+            variant.sweep()
         together = threading.Barrier(calls)
 
         def call() -> bool:
             together.wait()
             try:
-                fleet.invoke(CALL)
+                variant.invoke(CALL)
             except Throttled:
                 return True
             return False

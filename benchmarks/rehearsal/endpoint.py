@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from benchmarks.harness.client import Client
 from benchmarks.harness.containers import TCP_PORT
 from benchmarks.rehearsal.recording_engine import BODY, CALL, MEMORY_MB
-from rehearse.engines.docker_engine import RUN_LABEL
+from rehearse.container_engines.docker_engine import RUN_LABEL
 
 NAME = "measured"
 PATH = f"/endpoints/{NAME}/invocations"

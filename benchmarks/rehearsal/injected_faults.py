@@ -10,11 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from benchmarks.rehearsal.recording_engine import CALL, Environment, RecordingEngine
-from rehearse.data_plane.limits import Limits
-from rehearse.engines.docker_engine import DockerEngine
-from rehearse.engines.docker_environment import DockerEnvironment
-from rehearse.model import ModelFailed, PlaneError
+from benchmarks.rehearsal.recording_engine import CALL, RecordingEngine, StartedContainer
+from rehearse.container_engines.docker_engine import DockerContainer, DockerEngine
+from rehearse.data_plane.quotas import Quotas
+from rehearse.errors import InvocationError, ModelError
 
 # The platform waits 60 seconds for a container that hangs; a fault need not take that long here.
 CALL_SECONDS = 5.0
@@ -37,17 +36,17 @@ def run(engine: RecordingEngine, concurrency: int, calls: int, every: int) -> di
         start = time.perf_counter()
         outcome = "200"
         try:
-            fleet.invoke(CALL)
-        except PlaneError as error:
+            variant.invoke(CALL)
+        except InvocationError as error:
             # The platform's words, without what is different in each.
-            words = error.original_message if isinstance(error, ModelFailed) else str(error)
+            words = error.original_message if isinstance(error, ModelError) else str(error)
             outcome = f"{type(error).__name__}: {words}"
         except Exception as error:  # whatever it is, it is no answer of the platform
             outcome = f"no answer: {error!r}"
         return outcome, time.perf_counter() - start
 
     with (
-        engine.serving(concurrency, Limits(call_seconds=CALL_SECONDS)) as fleet,
+        engine.serving(concurrency, Quotas(call_seconds=CALL_SECONDS)) as variant,
         ThreadPoolExecutor(1) as breaking,  # so that every client is always at work
         ThreadPoolExecutor(concurrency) as threads,
     ):
@@ -74,7 +73,7 @@ class Injector:
         self.injected: Counter[str] = Counter()
         self._engine = engine
         self._broken: set[int] = set()
-        self._faults: dict[str, Callable[[Environment], None]] = {"killed": kill, "hung": hang}
+        self._faults: dict[str, Callable[[StartedContainer], None]] = {"killed": kill, "hung": hang}
         if isinstance(engine.engine, DockerEngine):  # a process has all the machine's memory
             self._faults["out of memory"] = fill
 
@@ -92,23 +91,23 @@ class Injector:
             self._faults[name](whole[0])
 
 
-def kill(environment: Environment) -> None:
+def kill(environment: StartedContainer) -> None:
     """End it from one moment to the next."""
-    if isinstance(environment, DockerEnvironment):
+    if isinstance(environment, DockerContainer):
         environment.container.kill()
     else:
         os.killpg(environment.process.pid, signal.SIGKILL)
 
 
-def hang(environment: Environment) -> None:
+def hang(environment: StartedContainer) -> None:
     """Let it do nothing more, its port still open."""
-    if isinstance(environment, DockerEnvironment):
+    if isinstance(environment, DockerContainer):
         environment.container.pause()
     else:
         os.killpg(environment.process.pid, signal.SIGSTOP)
 
 
-def fill(environment: Environment) -> None:
+def fill(environment: StartedContainer) -> None:
     """Let its memory run out."""
-    assert isinstance(environment, DockerEnvironment)
+    assert isinstance(environment, DockerContainer)
     environment.container.exec_run(FILL, detach=True)

@@ -6,24 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.harness import client, texts
-from rehearse.data_plane.fleet import Fleet
-from rehearse.data_plane.limits import Limits
-from rehearse.engines.docker_engine import DockerEngine
-from rehearse.engines.docker_environment import DockerEnvironment
-from rehearse.engines.process_engine import ProcessEngine, ProcessEnvironment
-from rehearse.model import Call, Container, Serverless
-
-if TYPE_CHECKING:
-    from rehearse.engines import Engine
+from rehearse.container_engines import ContainerEngine
+from rehearse.container_engines.docker_engine import DockerContainer, DockerEngine
+from rehearse.container_engines.process_engine import ProcessContainer, ProcessEngine
+from rehearse.data_plane.quotas import Quotas
+from rehearse.data_plane.variant import RunningVariant
+from rehearse.data_types import ContainerDefinition, Invocation, ServerlessConfig
 
 BODY = client.body(texts.FIRST)
-CALL = Call(BODY, client.HEADERS["Content-Type"])
+CALL = Invocation(BODY, client.HEADERS["Content-Type"])
 MEMORY_MB = 1024
 
-Environment = DockerEnvironment | ProcessEnvironment
+StartedContainer = DockerContainer | ProcessContainer
 
 
 @dataclass
@@ -31,15 +27,15 @@ class RecordingEngine:
     """An engine that passes everything on to another, and remembers what it has started."""
 
     engine: DockerEngine | ProcessEngine
-    container: Container
-    started: list[Environment] = field(default_factory=list)
+    container: ContainerDefinition
+    started: list[StartedContainer] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.limits = self.engine.limits
+        self.not_imposed = self.engine.not_imposed
 
     def start(
-        self, container: Container, memory_mb: int, log: Callable[[str], None]
-    ) -> Environment:
+        self, container: ContainerDefinition, memory_mb: int, log: Callable[[str], None]
+    ) -> StartedContainer:
         """Start one more environment."""
         environment = self.engine.start(container, memory_mb, log)
         self.started.append(environment)
@@ -49,34 +45,34 @@ class RecordingEngine:
         """End the engine."""
         self.engine.close()
 
-    def alive(self) -> list[Environment]:
+    def alive(self) -> list[StartedContainer]:
         """Return what runs now, the oldest first."""
         return [each for each in list(self.started) if each.alive()]
 
     @contextmanager
     def serving(
-        self, concurrency: int, limits: Limits | None = None, idle_seconds: float = 300.0
-    ) -> Iterator[Fleet]:
+        self, concurrency: int, quotas: Quotas | None = None, idle_seconds: float = 300.0
+    ) -> Iterator[RunningVariant]:
         """Serve a serverless variant of so much MaxConcurrency."""
-        engine: Engine = self
-        fleet = Fleet(
+        engine: ContainerEngine = self
+        variant = RunningVariant(
             engine,
             self.container,
-            Serverless(MEMORY_MB, concurrency),
+            ServerlessConfig(MEMORY_MB, concurrency),
             log=lambda _: None,
             observe=lambda _: None,
             idle_seconds=idle_seconds,
-            limits=limits,
+            quotas=quotas,
         )
-        fleet.start()
+        variant.start()
         try:
-            yield fleet
+            yield variant
         finally:
-            fleet.close()
+            variant.close()
 
 
 def open_engine(kind: str, image: str, model: Path) -> RecordingEngine:
-    """Return the engine of a name, for one image and model; raises EngineError."""
+    """Return the engine of a name, for one image and model; raises ContainerEngineError."""
     engine = DockerEngine() if kind == "docker" else ProcessEngine()
     # Without a line for each request, which somebody would have to read meanwhile.
-    return RecordingEngine(engine, Container(image, model, {"LOG_LEVEL": "warning"}))
+    return RecordingEngine(engine, ContainerDefinition(image, model, {"LOG_LEVEL": "warning"}))

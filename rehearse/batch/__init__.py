@@ -1,1 +1,1 @@
-"""Transform jobs in, objects of S3 read, scored and written out."""
+"""Run Batch Transform jobs."""

@@ -1,7 +1,7 @@
-"""Models and configurations of stacks in, calls of our backend out: what moto's models lack.
+"""Create, update and delete the models, endpoint configurations and endpoints of a stack.
 
-moto 5.2.5 ignores the names a template gives, wants a PrimaryContainer, and replaces an endpoint
-where AWS updates it. Sources:
+moto's own handlers ignore the names that a template gives, want a PrimaryContainer, and replace an
+endpoint where AWS updates it. These have the arguments that moto gives. Sources:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SageMaker.html
 """
 
@@ -14,16 +14,23 @@ from typing import Any, TypeVar
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
-from rehearse.cloudformation import changes, endpoints
+from rehearse.cloudformation.stacks import add_update, without_retries
+from rehearse.data_plane.quotas import Quotas
 
 T = TypeVar("T")
 NUMBERS = ("MemorySizeInMB", "MaxConcurrency", "ProvisionedConcurrency")
+# Longer than an endpoint may take to start, and to answer what it has.
+ENDPOINT_SECONDS = Quotas().instance_start_seconds + 2 * Quotas().call_seconds
+
+
+def _backend(account_id: str, region_name: str) -> Any:
+    return models.sagemaker_backends[account_id][region_name]
 
 
 def create_model(
     resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
 ) -> models.Model:
-    """PrimaryContainer or Containers; a template may give numbers in an Environment.
+    """Create a model; a template may give numbers in an Environment.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-model.html
     """
@@ -31,7 +38,7 @@ def create_model(
     for container in [properties.get("PrimaryContainer"), *properties.get("Containers", [])]:
         if container and (given := container.get("Environment")):
             container["Environment"] = {name: str(value) for name, value in given.items()}
-    return models.sagemaker_backends[account_id][region_name].create_model(
+    made: models.Model = _backend(account_id, region_name).create_model(
         resource_name,
         properties.get("ExecutionRoleArn"),
         properties.get("PrimaryContainer"),
@@ -39,19 +46,20 @@ def create_model(
         properties.get("Containers"),
         properties.get("Tags"),
     )
+    return made
 
 
-def create_config(
+def create_endpoint_config(
     resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
 ) -> models.FakeEndpointConfig:
-    """A template may give numbers as strings."""
+    """Create an endpoint configuration; a template may give numbers as strings."""
     properties = cloudformation_json["Properties"]
     for variant in properties["ProductionVariants"]:
         serverless = variant.get("ServerlessConfig", {})
         serverless |= {key: int(serverless[key]) for key in NUMBERS if key in serverless}
         if "InitialInstanceCount" in variant:
             variant["InitialInstanceCount"] = int(variant["InitialInstanceCount"])
-    return models.sagemaker_backends[account_id][region_name].create_endpoint_config(
+    made: models.FakeEndpointConfig = _backend(account_id, region_name).create_endpoint_config(
         endpoint_config_name=resource_name,
         production_variants=properties["ProductionVariants"],
         data_capture_config=properties.get("DataCaptureConfig", {}),
@@ -59,30 +67,31 @@ def create_config(
         kms_key_id=properties.get("KmsKeyId"),
         tags=properties.get("Tags", []),
     )
+    return made
 
 
-@changes.once
+@without_retries
 def update_model(
     original_resource: models.Model, new_resource_name: str, **given: Any
 ) -> models.Model:
-    """Every change replaces a model."""
+    """Replace a model, which every change does."""
     old = original_resource.model_name
     return _replace(old, new_resource_name, create_model, "delete_model", given)
 
 
-@changes.once
-def update_config(
+@without_retries
+def update_endpoint_config(
     original_resource: models.FakeEndpointConfig, new_resource_name: str, **given: Any
 ) -> models.FakeEndpointConfig:
-    """Every change replaces a configuration."""
+    """Replace an endpoint configuration, which every change does."""
     old = original_resource.endpoint_config_name
-    return _replace(old, new_resource_name, create_config, "delete_endpoint_config", given)
+    return _replace(old, new_resource_name, create_endpoint_config, "delete_endpoint_config", given)
 
 
 def _replace(
     old: str, new: str, create: Callable[..., T], delete: str, given: Mapping[str, Any]
 ) -> T:
-    """The old one goes when the stack has been updated, the new one if it cannot be.
+    """Create the new one; delete the old one after the update, or the new one if that fails.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
     """
@@ -92,38 +101,79 @@ def _replace(
             f"replacing. Rename {old} and update the stack again."
         )
     made = create(new, **given)
-    backend = models.sagemaker_backends[given["account_id"]][given["region_name"]]
-    remove = getattr(backend, delete)
-    changes.add(undo=partial(remove, new), finish=partial(remove, old))
+    remove = getattr(_backend(given["account_id"], given["region_name"]), delete)
+    add_update(undo=partial(remove, new), finish=partial(remove, old))
     return made
 
 
-def install() -> None:
-    """Give moto's models these names and functions."""
-    for model, name in (
-        (models.Model, "ModelName"),
-        (models.FakeEndpointConfig, "EndpointConfigName"),
-        (models.FakeEndpoint, "EndpointName"),
-    ):
-        _give(model, cloudformation_name_type=lambda name=name: name)
-    _give(
-        models.Model,
-        create_from_cloudformation_json=create_model,
-        update_from_cloudformation_json=update_model,
+def create_endpoint(
+    resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+) -> models.FakeEndpoint:
+    """Create an endpoint and wait until it is in service; one that has failed is deleted."""
+    backend = _backend(account_id, region_name)
+    properties = cloudformation_json["Properties"]
+    endpoint: models.FakeEndpoint = backend.create_endpoint(
+        resource_name, properties["EndpointConfigName"], properties.get("Tags", [])
     )
-    _give(
-        models.FakeEndpointConfig,
-        create_from_cloudformation_json=create_config,
-        update_from_cloudformation_json=update_config,
-    )
-    _give(
-        models.FakeEndpoint,
-        create_from_cloudformation_json=endpoints.create,
-        update_from_cloudformation_json=endpoints.update,
-        delete_from_cloudformation_json=endpoints.delete,
-    )
+    try:
+        _wait_for(backend, endpoint)
+    except ValidationError:
+        delete_endpoint(resource_name, None, account_id, region_name)
+        raise
+    return endpoint
 
 
-def _give(model: type, **functions: Any) -> None:
-    for name, function in functions.items():
-        setattr(model, name, staticmethod(function))
+@without_retries
+def update_endpoint(
+    original_resource: models.FakeEndpoint,
+    new_resource_name: str,  # noqa: ARG001  # moto names its arguments
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+) -> models.FakeEndpoint:
+    """Update an endpoint without interruption to another EndpointConfigName.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-endpoint.html
+    """
+    backend = _backend(account_id, region_name)
+    before = original_resource.endpoint_config_name
+
+    def update(config_name: str) -> None:
+        backend.update_endpoint(original_resource.endpoint_name, config_name)
+        _wait_for(backend, original_resource)
+
+    update(cloudformation_json["Properties"]["EndpointConfigName"])
+    add_update(undo=partial(update, before))
+    return original_resource
+
+
+def delete_endpoint(resource_name: str, _: Any, account_id: str, region_name: str) -> None:
+    """Delete an endpoint and wait until it is gone."""
+    backend = _backend(account_id, region_name)
+    name = resource_name.split("/")[-1]
+    arn = backend.endpoints[name].arn
+    backend.delete_endpoint(name)
+    backend.running.wait(arn, ENDPOINT_SECONDS)
+
+
+def _wait_for(backend: Any, endpoint: models.FakeEndpoint) -> None:
+    """Wait until nothing is under way with an endpoint; raise ValidationError if it has failed."""
+    if not backend.running.wait(endpoint.arn, ENDPOINT_SECONDS):
+        raise ValidationError(f"{endpoint.arn} was not ready after {ENDPOINT_SECONDS:.0f} s.")
+    if endpoint.failure_reason:
+        raise ValidationError(endpoint.failure_reason)
+
+
+# By MODEL.FUNCTION of moto.sagemaker.models.
+HANDLERS: dict[str, Callable[..., Any]] = {
+    "Model.cloudformation_name_type": lambda: "ModelName",
+    "Model.create_from_cloudformation_json": create_model,
+    "Model.update_from_cloudformation_json": update_model,
+    "FakeEndpointConfig.cloudformation_name_type": lambda: "EndpointConfigName",
+    "FakeEndpointConfig.create_from_cloudformation_json": create_endpoint_config,
+    "FakeEndpointConfig.update_from_cloudformation_json": update_endpoint_config,
+    "FakeEndpoint.cloudformation_name_type": lambda: "EndpointName",
+    "FakeEndpoint.create_from_cloudformation_json": create_endpoint,
+    "FakeEndpoint.update_from_cloudformation_json": update_endpoint,
+    "FakeEndpoint.delete_from_cloudformation_json": delete_endpoint,
+}

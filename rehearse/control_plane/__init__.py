@@ -1,1 +1,1 @@
-"""Calls of SageMaker's API in, moto's records out, and what really runs behind them."""
+"""Answer the calls of SageMaker's API that make, change and delete models and endpoints."""

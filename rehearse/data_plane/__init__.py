@@ -1,1 +1,1 @@
-"""InvokeEndpoint in, the answer of a container that runs here out, or the platform's error."""
+"""Run what endpoints consist of, and answer InvokeEndpoint."""

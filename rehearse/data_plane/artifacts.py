@@ -1,4 +1,7 @@
-"""A model in (moto's) S3 in, a directory that any container can read out; nothing escapes it."""
+"""Fetch model artifacts from S3 into a directory that any container can read.
+
+Nothing is written outside of that directory, whatever an archive says.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from rehearse.errors import ArtifactError, one_line
+
 # The ephemeral disk of a serverless endpoint, whatever its memory size:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
 DISK_BYTES = 5 << 30
@@ -19,12 +24,8 @@ DISK_BYTES = 5 << 30
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
-class ArtifactError(Exception):
-    """The model cannot be had; the message is one line that says why."""
-
-
 def source(container: Mapping[str, Any]) -> tuple[str, bool] | None:
-    """Where CreateModel says that the model lies, and whether it is a .tar.gz; None for nowhere.
+    """Return where CreateModel says that the artifacts lie, and whether in a .tar.gz; or None.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
     """
@@ -36,13 +37,13 @@ def source(container: Mapping[str, Any]) -> tuple[str, bool] | None:
 
 
 def exists(s3: Any, url: str) -> bool:
-    """Is there an object of that name, or one whose name begins so?"""
+    """Return whether there is an object of that name, or one whose name begins so."""
     bucket, key = split(url)
     return bool(keys(s3, bucket, key, most=1))
 
 
 def fetch(s3: Any, url: str, packed: bool, directory: Path) -> None:
-    """Bring a model into an empty directory; `s3` is a boto3 client."""
+    """Fetch the artifacts into an empty directory; `s3` is a boto3 client."""
     bucket, key = split(url)
     found = keys(s3, bucket, key)
     if not found or (packed and key not in found):
@@ -61,7 +62,7 @@ def fetch(s3: Any, url: str, packed: bool, directory: Path) -> None:
 
 
 def missing(url: str) -> str:
-    """What CreateModel says of a model that is not there.
+    """Return what CreateModel says of artifacts that are not there.
 
     Seen in https://github.com/aws/amazon-sagemaker-examples/issues/4479
     """
@@ -69,7 +70,7 @@ def missing(url: str) -> str:
 
 
 def unpack(archive: IO[bytes], directory: Path, name: str) -> None:
-    """Unpack a gzipped tar into an empty directory; `name` is what errors call it."""
+    """Unpack a .tar.gz into an empty directory; `name` is what errors call it."""
     total = 0
 
     def admit(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
@@ -89,9 +90,9 @@ def unpack(archive: IO[bytes], directory: Path, name: str) -> None:
             while tar.fileobj and tar.fileobj.read(1 << 20):
                 pass
     except tarfile.FilterError as error:
-        raise ArtifactError(f"{name} is refused: {_line(error)}") from error
+        raise ArtifactError(f"{name} is refused: {one_line(error)}") from error
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise ArtifactError(f"{name} is not a whole .tar.gz: {_line(error)}") from error
+        raise ArtifactError(f"{name} is not a whole .tar.gz: {one_line(error)}") from error
 
 
 def remove(directory: Path) -> None:
@@ -103,7 +104,7 @@ def remove(directory: Path) -> None:
 
 
 def split(url: str) -> tuple[str, str]:
-    """s3://BUCKET/KEY as bucket and key."""
+    """Return bucket and key of s3://BUCKET/KEY."""
     try:
         parts = urlsplit(url, allow_fragments=False)
     except ValueError as error:
@@ -114,7 +115,7 @@ def split(url: str) -> tuple[str, str]:
 
 
 def keys(s3: Any, bucket: str, prefix: str, most: int | None = None) -> list[str]:
-    """Names of objects that begin so, sorted; none where there is no such bucket."""
+    """Return the names of objects that begin so, sorted; none where there is no such bucket."""
     pages = s3.get_paginator("list_objects_v2").paginate(
         Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": most}
     )
@@ -125,7 +126,7 @@ def keys(s3: Any, bucket: str, prefix: str, most: int | None = None) -> list[str
 
 
 def _place(directory: Path, name: str) -> Path:
-    """Where an object of a prefix goes."""
+    """Return where an object below a prefix goes."""
     if ".." in PurePosixPath(name).parts:
         raise ArtifactError(f"the object {name} would leave the directory of the model")
     target = directory / name
@@ -142,7 +143,3 @@ def _protect(directory: Path) -> None:
         if not path.is_symlink():
             runs = path.is_dir() or path.stat().st_mode & 0o100
             path.chmod(0o555 if runs else 0o444)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

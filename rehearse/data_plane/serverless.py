@@ -1,4 +1,4 @@
-"""A memory size and a concurrency in, environments for one call each at a time out: from zero.
+"""Scale the environments of a serverless variant: from zero to MaxConcurrency, a call in each.
 
 That an environment answers one request at a time is Lambda's rule, which serverless endpoints run
 on: https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
@@ -9,22 +9,72 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from rehearse.data_plane.pools import Retired
-from rehearse.data_plane.starting import Lease, Slot, Starter
-from rehearse.data_plane.stock import Stock
-from rehearse.engines import EngineError
-from rehearse.model import Instance, PlaneError, Serverless, Throttled
+from rehearse.data_plane.environments import (
+    BackgroundStops,
+    EnvironmentStarter,
+    ExecutionEnvironment,
+    Lease,
+)
+from rehearse.data_types import ServerlessConfig, VariantConfig
+from rehearse.errors import ContainerEngineError, InvocationError, Throttled, VariantReplaced
 
 
-class ServerlessPool:
-    """Environments of one container at one memory size."""
+class Pool:
+    """All environments of a variant, and which are idle. Whoever calls holds the lock."""
 
-    def __init__(self, starter: Starter, spec: Serverless, idle_seconds: float) -> None:
-        self.spec = spec
+    def __init__(self) -> None:
+        self.all: set[ExecutionEnvironment] = set()
+        self.idle: set[ExecutionEnvironment] = set()
+        self.stops = BackgroundStops()
+
+    def take(self) -> ExecutionEnvironment | None:
+        """Take an idle one: one that is provisioned, else the last used, so that others age."""
+        for each in [each for each in self.idle if not each.container.alive()]:
+            self.drop(each)
+        best = max(self.idle, key=lambda each: (each.provisioned, each.last_used), default=None)
+        if best is not None:
+            self.idle.remove(best)
+        return best
+
+    def put(self, environment: ExecutionEnvironment, now: float) -> None:
+        """Make one idle, unless it has been dropped meanwhile."""
+        environment.last_used, environment.measured = now, False
+        if environment in self.all:
+            self.idle.add(environment)
+
+    def drop(self, environment: ExecutionEnvironment) -> None:
+        """End one."""
+        self.all.discard(environment)
+        self.idle.discard(environment)
+        self.stops.stop(environment.container)
+
+    def drop_idle(self) -> None:
+        """End all that answer no call at the moment."""
+        for each in list(self.idle):
+            self.drop(each)
+
+    def drop_unused(self, before: float) -> None:
+        """End what is dead, and what was last used before that time and is not provisioned."""
+        for each in list(self.idle):
+            if (each.last_used <= before and not each.provisioned) or not each.container.alive():
+                self.drop(each)
+
+    def provisioned(self) -> list[ExecutionEnvironment]:
+        """Return those that are kept warm, busy or not."""
+        return [each for each in self.all if each.provisioned]
+
+
+class ServerlessEnvironments:
+    """The environments of one serverless variant."""
+
+    def __init__(
+        self, starter: EnvironmentStarter, config: ServerlessConfig, idle_seconds: float
+    ) -> None:
+        self.config = config
         self._starter = starter
         self._idle_seconds = idle_seconds
         self._lock = threading.Condition()
-        self._stock = Stock()
+        self._pool = Pool()
         self._busy = 0
         self._starting = 0  # counted before a start begins: close() waits for all of them
         self._warming = 0  # of those, the ones that become provisioned
@@ -32,122 +82,125 @@ class ServerlessPool:
         self._closing = threading.Event()
 
     def start(self) -> None:
-        """One environment, or all provisioned ones; raises what starting one does.
+        """Start one environment, or all provisioned ones; raise what starting one does.
 
         New endpoints start warm; who measures cold starts waits first:
         https://github.com/aws-samples/sagemaker-serverless-inference-benchmarking
         """
-        if self.spec.provisioned:
+        if self.config.provisioned_concurrency:
             self._warm(wait=True)
             return
         with self._lock:
             self._starting += 1
         self._put(self._start())
 
-    def resize(self, spec: Serverless | Instance) -> None:
-        """Another concurrency, in place; raises what starting an environment does.
+    def resize(self, config: VariantConfig) -> None:
+        """Take another concurrency in place; raise what starting an environment does.
 
         https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpointWeightsAndCapacities.html
         """
-        assert isinstance(spec, Serverless)
-        before = self.spec
-        self._set(spec)
+        assert isinstance(config, ServerlessConfig)
+        before = self.config
+        self._set(config)
         try:
             self._warm(wait=True)
         except BaseException:
             self._set(before)
             raise
 
-    def _set(self, spec: Serverless) -> None:
+    def _set(self, config: ServerlessConfig) -> None:
         with self._lock:
-            self.spec = spec
-            for slot in self._stock.provisioned()[spec.provisioned :]:
-                slot.provisioned = False  # an ordinary one from now on
+            self.config = config
+            for each in self._pool.provisioned()[config.provisioned_concurrency :]:
+                each.provisioned = False  # an ordinary one from now on
 
     def lease(self) -> Lease:
-        """An environment that is free, or a new one; raises Throttled, or what starting one does.
+        """Return an idle environment, or a new one; raise Throttled, or what starting one does.
 
         Provisioned ones come first, and calls that find none "spill over":
         https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-monitoring.html
         """
         with self._lock:
             if self._retired:
-                raise Retired
-            if self._busy >= self.spec.max_concurrency:
-                raise Throttled(self.spec.max_concurrency)
+                raise VariantReplaced
+            if self._busy >= self.config.max_concurrency:
+                raise Throttled(self.config.max_concurrency)
             self._busy += 1
-            concurrency, provisioned = self._busy, self.spec.provisioned
-            slot = self._stock.take()
-            self._starting += slot is None
-        cold = slot is None
+            concurrency, provisioned = self._busy, self.config.provisioned_concurrency
+            environment = self._pool.take()
+            self._starting += environment is None
+        cold = environment is None
         try:
-            slot = slot or self._start()
+            environment = environment or self._start()
         except BaseException:
             with self._lock:
                 self._busy -= 1
             raise
-        return Lease(slot, cold, concurrency, bool(provisioned) and not slot.provisioned)
+        spilled = bool(provisioned) and not environment.provisioned
+        return Lease(environment, cold, concurrency, spilled)
 
     def give_back(self, lease: Lease, lost: bool) -> None:
-        """The call is over; an environment that gave no answer is dropped."""
+        """Make the environment of a call idle, or drop it if it gave no answer."""
         with self._lock:
             self._busy -= 1
             if lost:
-                self._stock.drop(lease.slot)
+                self._pool.drop(lease.environment)
             else:
-                self._put(lease.slot)
+                self._put(lease.environment)
 
     def sweep(self) -> None:
-        """Drop what is dead or has long been idle, look at memory, replace provisioned ones."""
+        """Drop what is dead or has long been idle, measure memory, replace provisioned ones."""
         with self._lock:
-            self._stock.tidy(self._starter.clock() - self._idle_seconds)
-            slots = list(self._stock.all)
-        for slot in slots:
-            slot.look()
+            self._pool.drop_unused(self._starter.clock() - self._idle_seconds)
+            environments = list(self._pool.all)
+        for each in environments:
+            each.measure()
         self._warm(wait=False)
 
     def retire(self) -> None:
         """Take no more calls; what is under way is answered first."""
         with self._lock:
             self._retired = True
-            self._stock.drop_idle()
+            self._pool.drop_idle()
 
     def wait(self) -> None:
-        """Nothing: environments have no time to end by themselves."""
+        """Return at once: environments are given no time to end by themselves."""
 
     def close(self) -> None:
         """End everything now, and wait until it has ended."""
         self._closing.set()
         with self._lock:
             self._retired = True
-            for slot in list(self._stock.all):
-                self._stock.drop(slot)
+            for each in list(self._pool.all):
+                self._pool.drop(each)
             self._lock.wait_for(lambda: not self._starting)
-        self._stock.drops.wait(now=True)
+        self._pool.stops.wait(at_once=True)
 
     def sizes(self) -> tuple[int, int]:
-        """How many environments there are, and how many of them are idle."""
+        """Return how many environments there are, and how many of them are idle."""
         with self._lock:
-            return len(self._stock.all), len(self._stock.idle)
+            return len(self._pool.all), len(self._pool.idle)
 
-    def _put(self, slot: Slot) -> None:
+    def _put(self, environment: ExecutionEnvironment) -> None:
         with self._lock:
             if self._retired:
-                self._stock.drop(slot)
+                self._pool.drop(environment)
             else:
-                self._stock.put(slot, self._starter.clock())
+                self._pool.put(environment, self._starter.clock())
 
-    def _start(self, provisioned: bool = False) -> Slot:
-        """One that has been counted as starting."""
+    def _start(self, provisioned: bool = False) -> ExecutionEnvironment:
+        """Start one that has been counted as starting."""
         try:
-            slot = self._starter.start(self._closing)
+            environment = self._starter.start(self._closing)
             with self._lock:
-                there = len(self._stock.provisioned())  # perhaps fewer are wanted by now
-                slot.provisioned = provisioned and there < self.spec.provisioned
-                self._stock.all.add(slot)
+                present = len(self._pool.provisioned())  # perhaps fewer are wanted by now
+                environment.provisioned = (
+                    provisioned and present < self.config.provisioned_concurrency
+                )
+                self._pool.all.add(environment)
                 if self._closing.is_set():
-                    self._stock.drop(slot)
-            return slot
+                    self._pool.drop(environment)
+            return environment
         finally:
             with self._lock:
                 self._starting -= 1
@@ -157,8 +210,9 @@ class ServerlessPool:
         """Start the provisioned environments that are missing, all at once."""
         with self._lock:
             self._lock.wait_for(lambda: not (wait and self._warming))  # those of a sweep
-            there = len(self._stock.provisioned()) + self._warming
-            missing = 0 if self._retired else max(self.spec.provisioned - there, 0)
+            present = len(self._pool.provisioned()) + self._warming
+            wanted = 0 if self._retired else self.config.provisioned_concurrency
+            missing = max(wanted - present, 0)
             self._warming += missing
             self._starting += missing
         if missing:
@@ -171,7 +225,7 @@ class ServerlessPool:
     def _warm_one(self) -> None:
         try:
             self._put(self._start(provisioned=True))
-        except (PlaneError, EngineError) as error:
+        except (InvocationError, ContainerEngineError) as error:
             self._starter.log(f"rehearse: {error}")
             raise
         finally:

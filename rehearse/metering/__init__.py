@@ -1,1 +1,1 @@
-"""What containers did in; metrics, logs and the bill out."""
+"""Record what endpoints do: metrics and logs in CloudWatch, and the bill."""

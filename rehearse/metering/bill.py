@@ -1,22 +1,32 @@
-"""What endpoints run and which calls they get in; the account of the rehearsal out.
+"""Add up what the endpoints of a rehearsal would cost: milliseconds, memory, data, hours, USD.
 
-How it is charged stands in ledger.py, at which prices in prices.toml.
+How it is charged: https://aws.amazon.com/sagemaker/pricing/ and
+https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rehearse.errors import CloudError
-from rehearse.metering.ledger import Account, Charge, Ledger
-from rehearse.metering.prices import PRICES, Prices, PricesError, UnknownRegion
-from rehearse.model import Instance, Observation, Serverless, Variant
+from rehearse.data_types import (
+    InvocationMetrics,
+    ProductionVariant,
+    ServerlessConfig,
+    VariantConfig,
+)
+from rehearse.metering.prices import Prices
 
-# The prices of this region stand for regions of which none are known.
-REFERENCE = "us-east-1"
+MB_PER_GB = 1024
+BYTES_PER_GB = 1024**3
+# Where `rehearse bill` asks a running rehearsal; no path of AWS's.
+BILL_PATH = "/rehearse/bill"
+# So many invocations are remembered one by one.
+CHARGES = 10_000
 LINE = (
     "{endpoint:32} {variant:12} {invocations:>8} {cold:>6} {throttled:>9} {billed_ms:>10} {usd:>12}"
 )
@@ -31,61 +41,159 @@ HEADS = {
 }
 
 
+@dataclass
+class VariantUsage:
+    """What one variant has used, and what that costs."""
+
+    arn: str  # of the endpoint
+    variant: str
+    invocations: int = 0
+    throttled: int = 0
+    cold: int = 0
+    billed_ms: int = 0
+    gb_seconds: float = 0.0
+    reserved_gb_seconds: float = 0.0
+    instance_seconds: float = 0.0
+    data_bytes: int = 0
+    usd: float = 0.0
+    # Types of instances of which no price is known.
+    unpriced: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What one invocation used, and what that costs; an instance is paid for by the hour."""
+
+    arn: str  # of the endpoint
+    variant: str
+    status: int
+    cold: bool
+    memory_mb: int | None
+    billed_ms: int
+    data_bytes: int
+    usd: float
+
+
 class Bill:
-    """The account of one rehearsal."""
+    """The bill of a rehearsal, for any number of threads."""
 
-    def __init__(self, region: str, path: Path | None) -> None:
-        self._ledger = Ledger(_prices(region, path or PRICES))
-        self._running: dict[str, set[str]] = {}
+    def __init__(self, prices: Prices, clock: Callable[[], float] = time.monotonic) -> None:
+        self._prices = prices
+        self._clock = clock
+        self._lock = threading.Lock()
+        # By ARN of the endpoint and name of the variant.
+        self._usage: dict[tuple[str, str], VariantUsage] = {}
+        self._charges: deque[Charge] = deque(maxlen=CHARGES)
+        # What is paid for by time, and since when.
+        self._running: dict[tuple[str, str], tuple[VariantConfig, float]] = {}
 
-    def add(self, arn: str, variant: str, spec: Serverless | Instance, seen: Observation) -> None:
-        """One call of a variant."""
-        self._ledger.add(arn, variant, spec, seen)
+    def add(
+        self, arn: str, variant: str, config: VariantConfig, metrics: InvocationMetrics
+    ) -> None:
+        """Add one invocation."""
+        with self._lock:
+            usage = self._variant_usage((arn, variant))
+            usage.throttled += metrics.throttled
+            if metrics.throttled:
+                return
+            charge = self._charge(arn, variant, config, metrics)
+            self._charges.append(charge)
+            usage.invocations += 1
+            usage.cold += metrics.cold
+            usage.billed_ms += charge.billed_ms
+            usage.gb_seconds += charge.billed_ms / 1e3 * (charge.memory_mb or 0) / MB_PER_GB
+            usage.data_bytes += charge.data_bytes
+            usage.usd += charge.usd
 
-    def changed(self, arn: str, variants: Mapping[str, Variant]) -> None:
-        """From now on the endpoint runs these."""
-        for gone in self._running.pop(arn, set()) - set(variants):
-            self._ledger.runs(arn, gone, None)
-        for name, variant in variants.items():
-            self._ledger.runs(arn, name, variant.spec)
-        self._running[arn] = set(variants)
+    def changed(self, arn: str, variants: Mapping[str, ProductionVariant]) -> None:
+        """Take note that the endpoint runs these from now on; nothing, once it is deleted."""
+        with self._lock:
+            for key in [key for key in self._running if key[0] == arn]:
+                self._add_time(key)
+                del self._running[key]
+            for name, variant in variants.items():
+                self._running[arn, name] = (variant.config, self._clock())
 
-    def rows(self) -> dict[str, Any]:
-        """All of it, as JSON takes it."""
-        accounts = [_row(each) for each in self._ledger.totals()]
-        prices = self._ledger.prices
+    def usage(self) -> list[VariantUsage]:
+        """Return what every variant there was has used until now."""
+        with self._lock:
+            for key in self._running:
+                self._add_time(key)
+            return list(self._usage.values())
+
+    def charges(self) -> list[Charge]:
+        """Return the last invocations, one by one."""
+        with self._lock:
+            return list(self._charges)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, as `rehearse bill --json` prints it."""
+        usage = [_row(each) for each in self.usage()]
         return {
-            "prices": {"region": prices.region, "dated": prices.dated},
-            "accounts": accounts,
-            "calls": [_row(each) for each in self._ledger.charges()],
-            "usd": sum(each["usd"] for each in accounts),
+            "prices": {"region": self._prices.region, "dated": self._prices.dated},
+            "accounts": usage,
+            "calls": [_row(each) for each in self.charges()],
+            "usd": sum(each["usd"] for each in usage),
         }
+
+    def _charge(
+        self, arn: str, variant: str, config: VariantConfig, metrics: InvocationMetrics
+    ) -> Charge:
+        prices, memory_mb, usd = self._prices, None, 0.0
+        if isinstance(config, ServerlessConfig):
+            memory_mb = config.memory_mb
+            provisioned = config.provisioned_concurrency > 0 and not metrics.spilled
+            price = prices.provisioned_gb_second if provisioned else prices.on_demand_gb_second
+            usd = metrics.billed_ms / 1e3 * memory_mb / MB_PER_GB * price
+        data_bytes = metrics.bytes_in + metrics.bytes_out
+        usd += data_bytes / BYTES_PER_GB * prices.data_gb
+        return Charge(
+            arn,
+            variant,
+            metrics.status,
+            metrics.cold,
+            memory_mb,
+            metrics.billed_ms,
+            data_bytes,
+            usd,
+        )
+
+    def _variant_usage(self, key: tuple[str, str]) -> VariantUsage:
+        return self._usage.setdefault(key, VariantUsage(*key))
+
+    def _add_time(self, key: tuple[str, str]) -> None:
+        """Add the time that a variant has run since this was done last."""
+        config, since = self._running[key]
+        now = self._clock()
+        self._running[key] = (config, now)
+        usage, seconds = self._variant_usage(key), now - since
+        if isinstance(config, ServerlessConfig):
+            reserved = seconds * config.provisioned_concurrency * config.memory_mb / MB_PER_GB
+            usage.reserved_gb_seconds += reserved
+            usage.usd += reserved * self._prices.reserved_gb_second
+            return
+        usage.instance_seconds += seconds * config.count
+        hour = self._prices.instance_hour.get(config.instance_type)
+        if hour is not None:
+            usage.usd += seconds * config.count * hour / 3600
+        elif config.instance_type not in usage.unpriced:
+            usage.unpriced.append(config.instance_type)
+
+
+def _row(item: VariantUsage | Charge) -> dict[str, Any]:
+    """Return it as JSON takes it, with the name of the endpoint, which its ARN ends in."""
+    return {**asdict(item), "endpoint": item.arn.rpartition("/")[2]}
 
 
 def text(bill: Mapping[str, Any]) -> str:
-    """A bill as people read it."""
+    """Return a bill, as as_json() gives it, in a form for people."""
     lines = [LINE.format(**HEADS)]
-    for account in bill["accounts"]:
-        lines.append(LINE.format(**{**account, "usd": f"{account['usd']:.8f}"}))
+    for row in bill["accounts"]:
+        lines.append(LINE.format(**{**row, "usd": f"{row['usd']:.8f}"}))
     lines.append(f"{bill['usd']:>{len(lines[0])}.8f}")
     prices = bill["prices"]
     lines.append(f"List prices of {prices['region']}, {prices['dated']}; see rehearse/prices.toml.")
-    unpriced = sorted({kind for each in bill["accounts"] for kind in each["unpriced"]})
+    unpriced = sorted({each for row in bill["accounts"] for each in row["unpriced"]})
     if unpriced:
         lines.append(f"No price is known of {', '.join(unpriced)}; its hours are not counted.")
     return "\n".join(lines)
-
-
-def _prices(region: str, path: Path) -> Prices:
-    try:
-        try:
-            return Prices.read(region, path)
-        except UnknownRegion:
-            return Prices.read(REFERENCE, path)
-    except PricesError as error:
-        raise CloudError(str(error)) from error
-
-
-def _row(item: Account | Charge) -> dict[str, Any]:
-    """As JSON takes it, and with the name of the endpoint, which its ARN ends in."""
-    return {**asdict(item), "endpoint": item.arn.rpartition("/")[2]}

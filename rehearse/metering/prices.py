@@ -1,4 +1,4 @@
-"""A region in, its list prices out: those of prices.toml, or of another file of its form."""
+"""Read the list prices of a region from prices.toml, or from another file of its form."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rehearse.errors import PricesError, UnknownRegion
+
 PRICES = Path(__file__).parents[1] / "prices.toml"
-
-
-class PricesError(Exception):
-    """A file of prices cannot be used; the message says why, in one line."""
-
-
-class UnknownRegion(PricesError):
-    """A file has no prices of a region."""
+# The prices of this region stand for regions of which none are known.
+REFERENCE_REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,7 @@ class Prices:
 
     @classmethod
     def read(cls, region: str, path: Path = PRICES) -> Prices:
-        """Those of a region; raises PricesError."""
+        """Return the prices of a region; raise PricesError."""
         try:
             found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
             dated = str(found.pop("dated"))
@@ -51,3 +47,11 @@ class Prices:
             raise PricesError(f"{path} has no {error}") from error
         except TypeError as error:
             raise PricesError(f"{path} has not the prices it must have: {error}") from error
+
+    @classmethod
+    def nearest(cls, region: str, path: Path | None) -> Prices:
+        """Return the prices of a region, or of REFERENCE_REGION where the file has none of it."""
+        try:
+            return cls.read(region, path or PRICES)
+        except UnknownRegion:
+            return cls.read(REFERENCE_REGION, path or PRICES)

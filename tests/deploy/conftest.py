@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.rehearse.desk import Rehearsal, rehearsing
+from tests.rehearse.rehearsal import Rehearsal, rehearsing
 
 VENVS = ROOT / ".venv" / "deploy"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sagemaker-serverless-sentiment:0.1.0-slim"

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from tests.conftest import ROOT
 from tests.deploy.conftest import IMAGE, Account, output, program
-from tests.rehearse.desk import archive
+from tests.rehearse.rehearsal import archive
 
 LABELS = [1, 0, -1]
 SDKS = {"sdk_v2": "sagemaker==2.257.7", "sdk_v3": "sagemaker==3.27.0"}

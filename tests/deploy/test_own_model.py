@@ -15,7 +15,7 @@ import pytest
 from deploy import archives
 from tests.deploy.conftest import IMAGE, Account
 from tests.deploy.test_flows import ask, variant
-from tests.rehearse.desk import archive
+from tests.rehearse.rehearsal import archive
 
 BUCKET = "sagemaker-us-east-1-123456789012"
 NAME = ("--name", "reviews", "--wait", "0")

@@ -1,4 +1,4 @@
-"""Rigs and engines; whatever a test starts has ended when it ends."""
+"""The rehearsal, the engine and the variants of the tests; what a test starts ends with it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from typing import Any
 import psutil
 import pytest
 
-from rehearse.engines.process_engine import ProcessEngine
-from tests.rehearse.rig import Rig, scripted_engine
+from rehearse.container_engines.process_engine import ProcessEngine
+from tests.rehearse.rehearsal import Rehearsal, rehearsing
+from tests.rehearse.scripted_variant import ScriptedVariant, scripted_engine
 
-Make = Callable[..., Rig]
+Make = Callable[..., ScriptedVariant]
+
+
+@pytest.fixture(scope="session")
+def rehearsal() -> Iterator[Rehearsal]:
+    """A rehearsal that runs `serve` as processes; most tests share it."""
+    with rehearsing() as found:
+        yield found
 
 
 @pytest.fixture
-def scripted() -> Iterator[ProcessEngine]:
-    """Processes of scripted.py; none may be left when their fleet is closed."""
+def engine() -> Iterator[ProcessEngine]:
+    """Processes of scripted_container.py; none may be left when their variant is closed."""
     before = set(psutil.Process().children())
     engine = scripted_engine()
     yield engine
@@ -27,17 +35,17 @@ def scripted() -> Iterator[ProcessEngine]:
 
 
 @pytest.fixture
-def make(scripted: ProcessEngine, tmp_path: Path) -> Iterator[Make]:
-    """Makes rigs, which are started unless told otherwise."""
-    rigs = []
+def make(engine: ProcessEngine, tmp_path: Path) -> Iterator[Make]:
+    """Makes scripted variants, which are started unless told otherwise."""
+    made = []
 
-    def new(start: bool = True, **given: Any) -> Rig:
-        rig = Rig(scripted, tmp_path, **given)
-        rigs.append(rig)
+    def new(start: bool = True, **given: Any) -> ScriptedVariant:
+        scripted = ScriptedVariant(engine, tmp_path, **given)
+        made.append(scripted)
         if start:
-            rig.fleet.start()
-        return rig
+            scripted.variant.start()
+        return scripted
 
     yield new
-    for rig in rigs:
-        rig.close()
+    for scripted in made:
+        scripted.close()

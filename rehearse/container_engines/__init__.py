@@ -1,0 +1,31 @@
+"""The seam between the data plane and what runs containers: Docker, or processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rehearse.container_engines.running_container import RunningContainer
+from rehearse.data_types import ContainerDefinition
+
+__all__ = ["ContainerEngine", "RunningContainer"]
+
+
+class ContainerEngine(Protocol):
+    """A way to run containers."""
+
+    # What of the platform's sandbox this engine cannot impose, in words.
+    not_imposed: tuple[str, ...]
+
+    def start(
+        self, definition: ContainerDefinition, memory_mb: int, log: Callable[[str], None]
+    ) -> RunningContainer:
+        """Start a container without waiting for it, and log each line that it writes.
+
+        Raises ContainerEngineError.
+        """
+        ...
+
+    def close(self) -> None:
+        """End every container that this engine has started and that still runs."""
+        ...

@@ -1,0 +1,123 @@
+"""Route HTTP requests: those of InvokeEndpoint to the data plane, all others to moto."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from xml.sax.saxutils import escape
+
+from flask import Flask
+from moto.backends import SERVICE_NAMES
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.exceptions import BadRequest
+from werkzeug.wrappers import Request, Response
+
+from rehearse.data_plane.invoke_endpoint import PATH, InvokeEndpoint, validation_error
+from rehearse.metering.bill import BILL_PATH
+
+# Also the streaming and the asynchronous form, which the data plane refuses.
+INVOKE_PATHS = re.compile(r"/endpoints/.+/(async-)?invocations(-response-stream)?")
+
+
+class ConnectionHandler(MotoRequestHandler):
+    """Handles one connection."""
+
+    # Headers and body leave in two writes; the second must not wait for the first one's receipt.
+    disable_nagle_algorithm = True
+    # Until a connection that is silent is closed.
+    timeout = 60.0
+
+    def run_wsgi(self) -> None:
+        """Keep the connection of an invocation, as AWS does; werkzeug closes every one."""
+        if not self._keeps_connection():
+            super().run_wsgi()
+            return
+        response = Response.from_app(self.server.app, self.make_environ(), buffered=True)
+        self.send_response(response.status_code)
+        for name, value in response.headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(response.get_data())
+
+    def _keeps_connection(self) -> bool:
+        """Return whether it is an invocation whose end can be told, so that another may follow."""
+        if self.command != "POST" or not PATH.fullmatch(unquote(urlsplit(self.path).path)):
+            return False
+        length = self.headers.get("Content-Length", "")
+        others = self.headers.get("Expect") or self.headers.get("Transfer-Encoding")
+        return length.isdecimal() and not others
+
+    def log_error(self, *_: object) -> None:
+        """Print nothing when a client has gone, or was silent for too long."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Print nothing for each request."""
+
+
+class Application:
+    """The WSGI application of a rehearsal."""
+
+    def __init__(
+        self,
+        invoke_endpoint: InvokeEndpoint,
+        client: Callable[[str], Any],
+        bill: Callable[[], Any],
+    ) -> None:
+        self._invoke_endpoint = invoke_endpoint
+        self._client = client
+        self._bill = bill
+        self._moto = DomainDispatcherApplication(self._create)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ.get("PATH_INFO", "")
+        if INVOKE_PATHS.fullmatch(path):
+            try:
+                return self._invoke_endpoint(environ, start_response)
+            except BadRequest as error:  # a body that is not what its headers say
+                return validation_error(error.description or "")(environ, start_response)
+        if path == BILL_PATH:
+            body = json.dumps(self._bill())
+            return Response(body, content_type="application/json")(environ, start_response)
+        try:
+            return self._moto(environ, start_response)
+        except NotImplementedError as error:
+            return _failure(environ, 501, "NotImplemented", error)(environ, start_response)
+        except Exception as error:
+            return _failure(environ, 500, "InternalFailure", error)(environ, start_response)
+
+    def _create(self, service: SERVICE_NAMES) -> Flask:
+        """Return moto's application of one service, at its first request.
+
+        Two bring half of moto with them, seconds of imports, so they are patched only then.
+        """
+        if service == "cloudformation":
+            from rehearse import cloudformation
+
+            cloudformation.install(self._client("cloudwatch"))
+        elif service == "applicationautoscaling":
+            from rehearse.control_plane import auto_scaling
+
+            auto_scaling.install()
+        return create_backend_app(service)
+
+
+def _failure(environ: dict[str, Any], status: int, kind: str, error: Exception) -> Response:
+    """Answer what moto cannot in a form that AWS's clients read, and print a line on stderr."""
+    what = environ.get("HTTP_X_AMZ_TARGET") or Request(environ).path
+    text = " ".join(str(error).split())
+    print(f"rehearse: {what}: {type(error).__name__}: {text}", file=sys.stderr)
+    message = f"The rehearsal cannot answer {what}: {text or type(error).__name__}"
+    if "HTTP_X_AMZ_TARGET" not in environ and "form" in environ.get("CONTENT_TYPE", ""):
+        inner = f"<Code>{kind}</Code><Message>{escape(message)}</Message>"
+        xml = f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>"
+        return Response(xml, status, content_type="text/xml")
+    body = json.dumps({"__type": kind, "message": message})
+    return Response(body, status, {"x-amzn-errortype": kind}, content_type="application/json")

@@ -1,0 +1,174 @@
+"""Run an AWS endpoint on 127.0.0.1: moto, with a data plane that is real."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rehearse.container_engines import ContainerEngine
+from rehearse.data_plane.endpoints import Endpoints
+from rehearse.data_plane.quotas import IDLE_SECONDS
+from rehearse.data_plane.variant import RunningVariant
+from rehearse.data_types import InvocationMetrics, ProductionVariant
+from rehearse.errors import CannotStart
+from rehearse.metering.bill import Bill
+from rehearse.metering.prices import Prices
+
+T = TypeVar("T")
+HOST = "127.0.0.1"
+# moto takes any signature. Twenty characters, as access keys have.
+ACCESS_KEY = "REHEARSALREHEARSAL00"
+SECRET_KEY = "rehearsal"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a rehearsal runs."""
+
+    port: int
+    region: str
+    # Until an environment without calls is dropped.
+    idle_seconds: float = IDLE_SECONDS
+    # Another list of prices than rehearse/prices.toml.
+    prices: Path | None = None
+
+
+class Rehearsal:
+    """One rehearsal. moto's state belongs to the process: one at a time in a process."""
+
+    def __init__(self, options: Options, engine: ContainerEngine) -> None:
+        self._options = options
+        self._engine = engine
+        _check_region(options.region)
+        self.bill = Bill(Prices.nearest(options.region, options.prices))
+        self._socket = _listen(options.port)
+        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        self.endpoints = Endpoints(self._variant, self.bill.changed)
+
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """What a client exports to talk to this rehearsal instead of AWS."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_DEFAULT_REGION": self._options.region,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        }
+
+    def start(self) -> None:
+        """Serve from here on, in threads of this process."""
+        from werkzeug.serving import make_server
+
+        from rehearse import moto_patches, sagemaker_api
+        from rehearse.data_plane.invoke_endpoint import InvokeEndpoint
+        from rehearse.http_server import Application, ConnectionHandler
+        from rehearse.metering.cloudwatch import transform_logger
+
+        moto_patches.patch_server()
+        moto_patches.patch_cloudwatch()
+        sagemaker_api.install(self.endpoints, self._engine, transform_logger, self.client("s3"))
+        application = Application(
+            InvokeEndpoint(self.endpoints, self._options.region), self.client, self.bill.as_json
+        )
+        self._server = make_server(
+            HOST,
+            0,
+            application,
+            threaded=True,
+            request_handler=ConnectionHandler,
+            fd=self._socket.fileno(),
+        )
+        self._thread = threading.Thread(target=self._server.serve_forever, name="server")
+        self._thread.start()
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of this rehearsal; no proxy is in its way."""
+        from botocore.config import Config
+
+        return _session(self._options.region).client(
+            service, endpoint_url=self.url, config=Config(proxies={})
+        )
+
+    def stop(self) -> None:
+        """End every container and forget all records. Safe to call twice."""
+        from moto.core.base_backend import BackendDict
+
+        # Ends jobs; endpoints are ended below.
+        BackendDict.reset()
+        self.endpoints.cleanup.close()
+        # Not before: a deployment that is under way asks this server for its model.
+        with contextlib.suppress(AttributeError):  # was never started
+            self._server.shutdown()
+            self._thread.join()
+        self._socket.close()
+        self._engine.close()
+
+    def _variant(self, arn: str, variant: ProductionVariant) -> RunningVariant:
+        """Make what runs a variant, its metrics and logs seen in this rehearsal's CloudWatch."""
+        from rehearse.metering.cloudwatch import VariantMonitor
+
+        monitor = VariantMonitor(arn, variant.name, uuid.uuid4().hex[:12])
+
+        def observe(metrics: InvocationMetrics) -> None:
+            monitor.observe(metrics, running.config)
+            self.bill.add(arn, variant.name, running.config, metrics)
+
+        running = RunningVariant(
+            self._engine,
+            variant.container,
+            variant.config,
+            log=_never_failing(monitor.log),
+            observe=_never_failing(observe),
+            idle_seconds=self._options.idle_seconds,
+            name=variant.name,
+        )
+        return running
+
+
+def _never_failing(record: Callable[[T], None]) -> Callable[[T], None]:
+    """Answer calls, and let containers live, also where what is seen cannot be recorded."""
+
+    def recorded(seen: T) -> None:
+        try:
+            record(seen)
+        except Exception as error:  # whatever it is
+            print(f"rehearse: not recorded: {error!r}", file=sys.stderr)
+
+    return recorded
+
+
+def _session(region: str | None) -> Any:
+    import boto3
+
+    return boto3.Session(ACCESS_KEY, SECRET_KEY, region_name=region)
+
+
+def _check_region(region: str) -> None:
+    session = _session(None)
+    known = {
+        each
+        for partition in session.get_available_partitions()
+        for each in session.get_available_regions("sagemaker", partition)
+    }
+    if region not in known:
+        raise CannotStart(f"there is no region {region!r} with SageMaker; try --region us-east-1")
+
+
+def _listen(port: int) -> socket.socket:
+    """Bind the port here, for werkzeug would print and exit where it is taken."""
+    try:
+        return socket.create_server((HOST, port), backlog=512)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CannotStart(
+                f"port {port} is taken; stop what listens there or choose another with --port"
+            ) from error
+        raise CannotStart(f"cannot listen on port {port}: {error.strerror}") from error
