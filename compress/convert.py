@@ -71,33 +71,33 @@ def convert(
         exported = Path(folder) / "exported.onnx"
         pairs = Pairs.FEATURES if options.pairs else Pairs.TEXT_PAIR
         wanted = engines.Options(options.max_length, pairs)
-        found = checkpoints.export_from(checkpoint, exported, wanted, say)
+        original = checkpoints.export_from(checkpoint, exported, wanted, say)
         gc.collect()  # the model in PyTorch, which its modules refer to in circles
         say("fuse")
-        source, equal_lengths = _fused(found, exported)
+        source, equal_lengths = _fuse(original, exported)
         say("quantise")
-        allowed = found.texts.allowed(options.tolerance)
-        last, wide = _within(allowed, found, source, made, say)
-    packed_files.write_tokenizer(made, found.tokenizer)
-    _describe(found, made, last, equal_lengths, wide, allowed)
+        allowed = original.texts.allowed(options.tolerance)
+        last, wide = _quantise_within(allowed, original, source, made, say)
+    packed_files.write_tokenizer(made, original.tokenizer)
+    _describe(original, made, last, equal_lengths, wide, allowed)
     return last.drift
 
 
-def _within(
-    allowed: float, found: Checkpoint, source: Path, made: Path, say: Callable[[str], None]
+def _quantise_within(
+    allowed: float, original: Checkpoint, source: Path, made: Path, say: Callable[[str], None]
 ) -> tuple[Quantised, str | None]:
     """Quantise all weights, or as many as drift allows; says which are wider, and what it costs.
 
     Raises DriftError when no form helps.
     """
-    first = last = _quantise(found, source, made, {})
+    first = last = _quantise(original, source, made, {})
     if first.drift <= allowed:
         return first, None
     say(f"int8 drifts by {first.drift:.3f}, {allowed:.3f} is allowed")
-    wide = drifts.widen(source, found.texts, allowed, say)
+    wide = drifts.widen(source, original.texts, allowed, say)
     if wide is not None:
         say("quantise the others")
-        last = _quantise(found, source, made, wide.forms)
+        last = _quantise(original, source, made, wide.forms)
     if not last.drift <= allowed:
         raise probe.DriftError(
             f"the packed model drifts: its logits are off by {last.drift:.3f}, {allowed:.3f} "
@@ -112,32 +112,32 @@ def _within(
     return last, cost
 
 
-def _fused(found: Checkpoint, exported: Path) -> tuple[Path, bool]:
+def _fuse(original: Checkpoint, exported: Path) -> tuple[Path, bool]:
     """Fuse the float32 graph if that changes no answer; also find whether padding changes answers.
 
     Raises EngineError if the graph answers otherwise than the checkpoint.
     """
     fused = exported.with_name("fused.onnx")
     try:
-        fusion.fuse(exported, fused, found.heads, found.hidden)
+        fusion.fuse(exported, fused, original.heads, original.hidden)
     except Exception:  # the fusions raise many types for a graph that they do not expect
         fused.unlink(missing_ok=True)
     for path in (fused, exported):
         if not path.exists():
             continue
         run = _runner(path)
-        if not (found.lengths.same(run) and found.texts.same(run)):
+        if not (original.lengths.same(run) and original.texts.same(run)):
             continue
-        together = partial(probe.together, run, pad_id=found.pad_id)
-        if not together(probe.equal_rows(found.tokenizer)):
+        together = partial(probe.together, run, pad_id=original.pad_id)
+        if not together(probe.equal_rows(original.tokenizer)):
             raise EngineError(
-                f"{found.architecture} cannot be packed, an answer would depend on the texts "
+                f"{original.architecture} cannot be packed, an answer would depend on the texts "
                 f"beside it in a batch: {REMEDY}"
             )
-        return path, not together(probe.unequal_rows(found.tokenizer))
+        return path, not together(probe.unequal_rows(original.tokenizer))
     raise EngineError(
-        f"{found.architecture} cannot be packed, its exported graph is right for some lengths of "
-        f"texts only: {REMEDY}"
+        f"{original.architecture} cannot be packed, its exported graph is right for some lengths "
+        f"of texts only: {REMEDY}"
     )
 
 
@@ -150,7 +150,9 @@ def _runner(path: Path) -> probe.Run:
     )
 
 
-def _quantise(found: Checkpoint, source: Path, made: Path, forms: Mapping[str, Form]) -> Quantised:
+def _quantise(
+    original: Checkpoint, source: Path, made: Path, forms: Mapping[str, Form]
+) -> Quantised:
     """Put the quantised graph in its place, and measure it.
 
     Raises EngineError if onnxruntime cannot run it.
@@ -165,21 +167,21 @@ def _quantise(found: Checkpoint, source: Path, made: Path, forms: Mapping[str, F
         files = prepack.optimise(quantised, made / GRAPH)
     except (refusals.InvalidGraph, refusals.NotImplemented) as error:
         raise EngineError(
-            f"{found.architecture} cannot be packed, onnxruntime cannot run its graph: {REMEDY}"
+            f"{original.architecture} cannot be packed, onnxruntime cannot run its graph: {REMEDY}"
         ) from error
     quantised.with_suffix(".bin").unlink()
     session = onnx_engine.open_session(made / GRAPH, Limits(resources.threads()))
-    logits = probe.answers(partial(onnx_engine.run, session), found.texts.batches)
+    logits = probe.answers(partial(onnx_engine.run, session), original.texts.batches)
     return Quantised(
         logits,
-        float(abs(logits - found.texts.logits).max()),
+        float(abs(logits - original.texts.logits).max()),
         sum(path.stat().st_size for path in files),
-        drifts.milliseconds(session, found.texts),
+        drifts.milliseconds(session, original.texts),
     )
 
 
 def _describe(
-    found: Checkpoint,
+    original: Checkpoint,
     made: Path,
     last: Quantised,
     equal_lengths: bool,
@@ -187,18 +189,21 @@ def _describe(
     allowed: float,
 ) -> None:
     """Write the manifest and the card."""
-    logits = probe.answers(_runner(made / GRAPH), found.texts.batches)
+    logits = probe.answers(_runner(made / GRAPH), original.texts.batches)
     # Until its weights have the layout of the CPU, a product of blocks rounds activations less.
     layout = float(abs(logits - last.logits).max())
-    source = {"checkpoint": found.directory.resolve().name, "architecture": found.architecture}
+    source = {
+        "checkpoint": original.directory.resolve().name,
+        "architecture": original.architecture,
+    }
     if wide is not None:
         source["wide"] = wide
     manifest = manifests.Manifest(
-        labels=found.labels,
-        problem_type=found.problem_type,
-        declared=found.declared,
-        max_length=found.max_length,
-        pad_id=found.pad_id,
+        labels=original.labels,
+        problem_type=original.problem_type,
+        declared=original.declared,
+        max_length=original.max_length,
+        pad_id=original.pad_id,
         graph=GRAPH,
         files=manifests.describe(*sorted(made.iterdir())),
         source=source
@@ -209,7 +214,7 @@ def _describe(
         ),
         tolerance=max(probe.ROUNDING, round(2 * layout, 3)),
         equal_lengths=equal_lengths,
-        pairs=found.pairs,
+        pairs=original.pairs,
     )
     manifest.write(made)
-    packed_files.write_card(made, manifest, found.directory, last.drift, allowed)
+    packed_files.write_card(made, manifest, original.directory, last.drift, allowed)

@@ -8,13 +8,13 @@ from typing import Any
 
 from model_handler.errors import ArtifactError
 
-# Files that describe a model have kilobytes. What is much larger is something else, and parsed it
-# would take several times its size of the memory.
+# Files that describe a model have kilobytes. What is much larger is something else, and to parse it
+# would take several times its size in memory.
 LARGEST = 8_000_000
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read the object; raises ArtifactError with the reason."""
+    """Read the object in a JSON file; raises ArtifactError with the reason."""
     try:
         size = path.stat().st_size
         if size > LARGEST:
@@ -29,3 +29,10 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ArtifactError(f"{path} holds no JSON object, but a {type(found).__name__}")
     return found
+
+
+def weight_type(checkpoint: Path) -> str | None:
+    """Read from config.json the type in which weights are stored, such as "float16", if given."""
+    config = read(checkpoint / "config.json")
+    found = config.get("dtype") or config.get("torch_dtype")  # of transformers 5, and before it
+    return found if isinstance(found, str) else None

@@ -36,7 +36,7 @@ def check(directory: Path, footprint: Footprint, limits: Limits) -> None:
     """Raise ArtifactError if the model cannot fit, before the kernel kills the server for it."""
     found = (list(directory.glob(pattern)) for pattern in footprint.weights)
     size = sum(path.stat().st_size for path in next(filter(None, found), []))
-    if footprint is CHECKPOINT and stored_type(directory) in HALVES:
+    if footprint is CHECKPOINT and jsonfile.weight_type(directory) in HALVES:
         size *= 2
     needed = footprint.base + size
     if limits.memory is not None and needed > limits.memory:
@@ -44,13 +44,6 @@ def check(directory: Path, footprint: Footprint, limits: Limits) -> None:
             f"the model needs about {needed // MEGABYTE:,} MB of memory and there are "
             f"{limits.memory // MEGABYTE:,}: {advice(needed)}{footprint.remedy}"
         )
-
-
-def stored_type(directory: Path) -> str | None:
-    """Read from config.json what type the weights of a checkpoint are stored in, if it says so."""
-    config = jsonfile.read(directory / "config.json")
-    found = config.get("dtype") or config.get("torch_dtype")  # transformers 5, and before
-    return found if isinstance(found, str) else None
 
 
 def advice(needed: int) -> str:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from model_handler import memory
+from model_handler import jsonfile, memory
 from model_handler.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def read(directory: Path) -> tuple[Any, list[str], Any]:
         )
     except Exception as error:  # transformers raises many types; each means the same to the owner
         raise EngineError(f"transformers cannot open {directory}: {_reason(error)}") from error
-    stored = memory.stored_type(directory)
+    stored = jsonfile.weight_type(directory)
     if stored in memory.HALVES:
         log.info("the weights are stored in %s and served in float32", stored)
     made_up = sorted(info["missing_keys"]) + sorted(map(str, info["mismatched_keys"]))
