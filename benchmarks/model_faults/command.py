@@ -29,11 +29,6 @@ WATCH_SECONDS = 3.0
 COLUMNS = ("/ping", "/invocations", "reason", "log", "code", "eager")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    BENCHMARK.run(arguments)
-
-
 def measure(_: argparse.Namespace, found: Results) -> None:
     """Try every fault."""
     from tqdm import tqdm
@@ -151,3 +146,4 @@ BENCHMARK = Benchmark(
     measure,
     page,
 )
+main = BENCHMARK.run

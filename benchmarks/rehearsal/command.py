@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -26,11 +26,6 @@ CONCURRENCY = 4
 BURSTS = (4, 5, 8, 20, 64)
 WARM_UP = 50  # pairs
 tell = partial(print, file=sys.stderr, flush=True)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    BENCHMARK.run(arguments)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -165,3 +160,4 @@ BENCHMARK = Benchmark(
     measure,
     rehearse_page.page,
 )
+main = BENCHMARK.run

@@ -9,7 +9,6 @@ import argparse
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -22,12 +21,6 @@ from benchmarks.soak.known_answers import Questions, learn
 from benchmarks.soak.phases import Phases
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped
-    BENCHMARK.run(arguments)
-
-
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("--minutes", type=float, default=30, help="of the rounds (default 30)")
@@ -38,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace, found: Results) -> None:
     """Go through all phases, against a server that is started for them."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped
     # As it is deployed: it writes its log, and metrics.
     launch = servers.ours(options.model.resolve(), LOG_LEVEL="info")
     found.facts["packages"] += f", hdrhistogram {metadata.version('hdrhistogram')}"
@@ -61,3 +55,4 @@ BENCHMARK = Benchmark(
     soak_page.page,
     soak_plot.draw,
 )
+main = BENCHMARK.run
