@@ -3,16 +3,16 @@
 #   docker build --target slim .   serves packed models
 #   docker build .                 adds torch and transformers: Hugging Face checkpoints, too
 #
-# Packages come from the package index. If there is a folder wheelhouse/, its wheels are taken
-# as well; with --build-arg PIP_NO_INDEX=1 nothing else is. Needs BuildKit.
+# Packages come from the package index, and from wheels in a folder wheelhouse/ if there is one;
+# with --build-arg PIP_NO_INDEX=1 only from there. Needs BuildKit.
 
-# What the target `sbom` lists: a target of this file, or the tag of an image that was built.
+# The image that the target `sbom` lists: a target of this file, or the tag of a built image.
 ARG IMAGE=full
 
 
 FROM debian:bookworm-slim AS python
-# The caches keep what apt fetches out of the image; the base image's docker-clean would empty
-# them: https://docs.docker.com/reference/dockerfile/#run---mounttypecache
+# The caches keep the downloads of apt out of the image; the base image's docker-clean would empty
+# the caches: https://docs.docker.com/reference/dockerfile/#run---mounttypecache
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     rm -f /etc/apt/apt.conf.d/docker-clean \
@@ -21,8 +21,8 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     && rm -rf /var/log/apt /var/log/dpkg.log /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache
 
 
-# All that decides which packages are installed, so that a change of the code installs none.
-# Matching nothing is no error, so wheelhouse/ may be absent; its wheels land beside the files.
+# The files that decide which packages are installed, so that a change of the code installs none.
+# wheelhouse* may match nothing; its wheels are copied beside the files.
 FROM scratch AS sources
 COPY pyproject.toml requirements/constraints.txt wheelhouse* /
 
@@ -32,15 +32,15 @@ RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \
     --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv
-# pip stays in an environment of its own and fills /opt/venv, which is shipped, from there.
+# pip stays in an environment of its own, and fills /opt/venv, which is shipped.
 RUN python3 -m venv /opt/pip && python3 -m venv --without-pip /opt/venv
 # Settings of pip; an empty one counts as unset.
 ARG PIP_INDEX_URL=
 ARG PIP_NO_INDEX=
 # Extras of the project to install as well: EXTRAS=otel sends OpenTelemetry spans.
 ARG EXTRAS=
-# Byte code is checked against nothing (unchecked-hash): what is in the image stays as it is, and
-# times that a copy or a registry changes cannot make every cold start compile again.
+# Byte code is not checked against its source (unchecked-hash): files in an image do not change, and
+# file times that a copy or a registry changes would make every cold start compile again.
 ENV COMPILE="/opt/venv/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash" \
     PIP_CONSTRAINT=/sources/constraints.txt \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -53,7 +53,7 @@ RUN --mount=type=bind,from=sources,target=/sources \
     --mount=type=cache,target=/root/.cache/pip,sharing=locked \
     python3 -c 'import sys, tomllib; project = tomllib.load(open("/sources/pyproject.toml", "rb"))["project"]; print(*project["dependencies"], *(name for extra in sys.argv[1:] for name in project["optional-dependencies"][extra]), sep="\n")' $EXTRAS >/tmp/requirements.txt \
     && /opt/pip/bin/pip install --no-compile -r /tmp/requirements.txt \
-    # onnxruntime ships its library a second time, for programs in C.
+    # onnxruntime has a second copy of its library, for programs in C.
     && rm /opt/venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
     && find /opt/venv \( -name '*.a' -o -type d -name tests \) -prune -exec rm -r {} + \
     && $COMPILE /opt/venv/lib
@@ -73,7 +73,7 @@ RUN --mount=type=bind,from=sources,target=/sources \
     && /opt/pip/bin/pip install --no-compile -r /tmp/requirements.txt \
     && rm -r /opt/venv/lib/python3*/site-packages/torch/include \
     && find /opt/venv \( -name '*.a' -o -type d -name tests \) -prune -exec rm -r {} + \
-    # torch's tests hold a file for newer Pythons only.
+    # torch has a test file for newer versions of Python only.
     && $COMPILE -x '/py3[0-9]+_[a-z]+\.py$' /opt/venv/lib
 
 
@@ -92,8 +92,8 @@ RUN --mount=type=bind,target=/src,rw \
 
 
 FROM python AS runtime
-# HOME: the only place that can be written on a serverless endpoint, under any uid. The hub is
-# never asked: an endpoint may have no network, and a model comes in /opt/ml/model.
+# HOME: the only folder that any uid can write to on a serverless endpoint. Nothing is downloaded
+# from the Hugging Face Hub: an endpoint may have no network, and the model is in /opt/ml/model.
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     HF_HOME=/tmp/hf \
@@ -101,32 +101,32 @@ ENV PATH=/opt/venv/bin:$PATH \
     TRANSFORMERS_OFFLINE=1 \
     ORT_DISABLE_TELEMETRY=1 \
     # One heap for all threads, in huge pages where the kernel has them: the tables of a tokenizer
-    # are tens of megabytes in small pieces, and a quarter of a start went into mapping their pages.
+    # are tens of megabytes in small pieces, and mapping their pages took a quarter of a start.
+    # No thread caches what it has freed: there may be 320 threads.
     # https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
-    # No thread keeps freed pieces to itself: there may be 320.
     MALLOC_ARENA_MAX=1 \
     GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.tcache_count=0 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /tmp
 EXPOSE 8080
-# Docker only; SageMaker asks /ping itself. Without urllib, which would heed http_proxy.
+# For Docker only; SageMaker asks /ping itself. Not with urllib, which would use http_proxy.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["/opt/venv/bin/python3", "-c", \
     "import http.client as h, os; c = h.HTTPConnection('127.0.0.1', int(os.environ.get('SAGEMAKER_BIND_TO_PORT') or 8080), timeout=2); c.request('GET', '/ping'); raise SystemExit(c.getresponse().status != 200)"]
-# A number, so that it can be told from root without /etc/passwd; any other one works as well.
+# A number, which is known not to be root without /etc/passwd; any other works as well.
 USER 10001:10001
 # SageMaker runs `docker run IMAGE serve`, where `serve` replaces CMD:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-# env replaces itself by the program of that name on PATH, which thereby is process 1 and gets
-# SIGTERM; and `docker run IMAGE train` is an error instead of a server.
+# env replaces itself with the program of that name, which so is process 1 and gets SIGTERM; and
+# `docker run IMAGE train` is an error instead of a server.
 ENTRYPOINT ["/usr/bin/env", "--"]
 CMD ["serve"]
-# Multi-container endpoints set the port: needed there, harmless elsewhere.
+# Multi-container endpoints set the port, and need this label; elsewhere it does nothing.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipeline-real-time.html
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true
 
 
-# The larger layer first: a change of the code alone is a small push.
+# The larger layer first, so that a change of the code alone is a small push.
 FROM runtime AS slim
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=application /image /
@@ -147,8 +147,8 @@ LABEL org.opencontainers.image.title=sagemaker-serverless-sentiment \
       org.opencontainers.image.source=$SOURCE
 
 
-# A list of what is in an image, from a look into it. The tools come from outside, so that no image
-# holds them; requirements/sbom.py says what the list is.
+# List what is in an image, by running requirements/sbom.py in it. The tools are copied into a stage
+# of their own, so that no image that is shipped holds them.
 FROM packages AS sbom-tools
 RUN --mount=type=bind,from=sources,target=/sources \
     --mount=type=cache,target=/root/.cache/pip,sharing=locked \

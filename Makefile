@@ -1,8 +1,8 @@
 # The two commands: `make run` serves the bundled model, `make test` checks everything.
 # `make bench` measures.
 #
-# torch is taken from PyTorch's own index of CPU builds, never from the default one, whose Linux
-# build brings several GB of CUDA. Set TORCH_INDEX= (empty) where pip is configured otherwise.
+# torch comes from PyTorch's own index of CPU builds, since the Linux build of the default index
+# brings several GB of CUDA. Set TORCH_INDEX= (empty) where pip is configured otherwise.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 TORCH       := $(shell grep '^torch==' requirements/constraints.txt)
 PYTHON      ?= python3
@@ -21,13 +21,13 @@ lint: .venv/dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-# Which lines and branches of the server no test reaches. Code in an image is out of sight, so no
-# image is built: there is no Docker engine of this name, in CI neither.
+# List the lines and branches of the server that no test reaches. Code in an image cannot be
+# measured, so none is built: there is no Docker client of this name.
 coverage: .venv/dev
 	CI= DOCKER=none .venv/bin/pytest --cov
 
-# Whether tests notice small slips in the code that [tool.mutmut] names: makes some hundred of them,
-# one at a time, counts by file, and shows those that nothing noticed. Takes some minutes.
+# Change the code that [tool.mutmut] names in some hundred small ways, one at a time; count by file
+# how many of them the tests notice, and show the others. Takes some minutes.
 mutants: .venv/dev
 	rm -rf mutants
 	.venv/bin/mutmut run
@@ -37,13 +37,13 @@ mutants: .venv/dev
 	@for name in $$(.venv/bin/mutmut results | sed -n 's/^ *\(.*\): survived$$/\1/p'); do \
 	    .venv/bin/mutmut show $$name; done
 
-# Side by side with a plain container; takes half an hour and wants a quiet machine. DATA=DIR: a
-# folder with validation.jsonl.gz, whose reviews are sent; else they are invented.
+# Compare with a plain container, in half an hour on a machine that does nothing else. DATA=DIR is a
+# folder with validation.jsonl.gz, whose reviews are sent; without it they are invented.
 bench: .venv/dev
 	.venv/bin/python -m benchmarks compare $(if $(DATA),--data $(DATA))
 
-# Where the tests of deploy/ find both SageMaker SDKs, which exclude each other, and the AWS CLI:
-# 1 GB. With uv, for pip tries releases of what they need for many minutes.
+# Install both SageMaker SDKs, which exclude each other, and the AWS CLI for the tests of deploy/:
+# 1 GB. uv resolves their requirements in seconds, pip in many minutes.
 deploy-venvs: .venv/deploy/sdk_v2/installed .venv/deploy/sdk_v3/installed .venv/deploy/cli/installed
 
 .venv/deploy/sdk_v2/installed: PACKAGE := sagemaker==2.257.7
@@ -60,7 +60,7 @@ deploy-venvs: .venv/deploy/sdk_v2/installed .venv/deploy/sdk_v3/installed .venv/
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
 
-# Editable, so that a change of the code is served and tested without another install.
+# Editable, so that changed code is served and tested without another install.
 .venv/serve: .venv/bin/pip pyproject.toml requirements/constraints.txt
 	$(PIP) install --constraint requirements/constraints.txt --editable .
 	touch $@

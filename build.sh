@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build the image, try it as a serverless endpoint runs it, list what is in it, push it to ECR.
+# Build the image, run it as a serverless endpoint does, list what is in it, push it to Amazon ECR.
 set -euo pipefail
 
 usage() {
@@ -38,8 +38,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 readonly NAME=sagemaker-serverless-sentiment
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html, "Container image"
 readonly SIZE_LIMIT=10737418240
-# A serverless endpoint has no instance type that could be one with an ARM CPU, and an image for
-# ARM, which Docker builds by default on Apple Silicon, ends there with "exec format error":
+# Serverless endpoints run on x86-64 only. An image for ARM, which Docker builds by default on Apple
+# Silicon, ends there with "exec format error":
 # https://gist.github.com/jhw/76a2b92c89a951552e9e04f98843485c
 readonly ARCHITECTURE=amd64
 # How Serverless Inference runs a container, with the smallest memory size. This script needs no
@@ -151,14 +151,14 @@ audit() {
   log=$(mktemp)
   # shellcheck disable=SC2064  # the name goes into the trap now: it runs where it is not known
   trap "rm '$log'" EXIT
-  # Without local versions, which no database knows (torch 2.13.0+cpu). --strict: a package that is
-  # not in the database does not pass for one without vulnerabilities.
+  # Without local versions, which no database has (torch 2.13.0+cpu). --strict: a package that is not
+  # in the database does not count as one without vulnerabilities.
   # shellcheck disable=SC2086  # AUDIT_ARGS holds several options
   if found=$(sed -nE 's|.*"pkg:pypi/([^@]+)@([^?%"]+).*|\1==\2|p' "$sbom_file" |
     pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement /dev/stdin \
       ${AUDIT_ARGS:-} 2>"$log"); then
     echo "$tag: no known vulnerability in its Python packages"
-  # It exits with 1 for whatever goes wrong, but prints a table only of what it has found.
+  # pip-audit exits with 1 for any failure, but prints a table only if it has found something.
   elif [[ $found ]]; then
     echo "$found"
     echo "build.sh: $tag has packages with known vulnerabilities" >&2
@@ -169,7 +169,7 @@ audit() {
   fi
 }
 
-# Sets registry and region, or stops; runs before anything is built.
+# Set registry and region, or fail, before anything is built.
 find_registry() {
   command -v aws >/dev/null || fail "the AWS CLI is not installed; push needs it"
   local account
@@ -190,7 +190,7 @@ push() {
   aws ecr get-login-password --region "$region" |
     "$docker" login --username AWS --password-stdin "$registry"
   local uri=$registry/$NAME label labels=("$version-$target")
-  # The last one is named to the user: it will never stand for another image.
+  # The last tag is the one that is printed: it will never name another image.
   if [[ $revision != unknown ]]; then labels+=("$revision-$target"); fi
   for label in "${labels[@]}"; do
     "$docker" tag "$tag" "$uri:$label"

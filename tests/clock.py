@@ -1,4 +1,4 @@
-"""A clock that goes when it is told to."""
+"""Give tests a clock that moves only when they set it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real parts to test with: the bundled model and a tiny checkpoint, made once."""
+"""Share real parts among all tests: the bundled model, and a tiny checkpoint that is made once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import settings
 from benchmarks.models import architectures
 from model_handler import Handler, Prediction, artifacts
 
-# A busy machine is slow, which is no fault of a test.
+# On a busy machine a test may be slow without being wrong.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
@@ -27,7 +27,7 @@ BLOG = (
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny BERT checkpoint. Read it only."""
+    """Return a tiny BERT checkpoint, which no test may change."""
     directory = architectures.make("bert", tmp_path_factory.mktemp("checkpoint") / "tiny-bert")
     for path in (directory, *directory.iterdir()):
         path.chmod(0o755)  # as the platform unpacks an archive: for any user
@@ -36,7 +36,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def packed(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
-    """The tiny checkpoint, packed. Read it only."""
+    """Return the tiny checkpoint, packed, which no test may change."""
     from compress.pack import pack
 
     out = tmp_path_factory.mktemp("packed") / "tiny"
@@ -45,7 +45,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
 
 
 def packed_as(directory: Path, packed: Path, **fields: object) -> Path:
-    """A copy of a packed model whose manifest has other fields, such as another problem_type."""
+    """Copy a packed model, and set fields of its manifest, such as another problem_type."""
     shutil.copytree(packed, directory)
     manifest = directory / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | fields))
@@ -53,12 +53,12 @@ def packed_as(directory: Path, packed: Path, **fields: object) -> Path:
 
 
 def labelled(handler: Handler, *texts: str) -> list[Prediction]:
-    """The predictions of a model that gives each text one label."""
+    """Return the predictions of a model that gives each text one label."""
     found = handler.predict(texts)
     return [one for one in found if isinstance(one, Prediction)]
 
 
 def lines(body: bytes) -> list[dict[str, object]]:
-    """The JSON Lines of an answer, each of which must be ended by a newline."""
+    """Read the JSON Lines of an answer, each of which must end with a newline."""
     assert body.endswith(b"\n")
     return [json.loads(line) for line in body.split(b"\n")[:-1]]

@@ -1,4 +1,4 @@
-"""The default model, by the three sentences of the AWS blog and by its own card."""
+"""Test the default model with the three sentences of the AWS blog, and its card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documents say about metrics, errors and settings, held against the code."""
+"""Compare what the documents say about metrics, errors, settings and modules with the code."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ INSIGHTS = set("filter fields stats sort limit display by as asc desc and or not
 
 
 def table(document: str, head: str) -> list[list[str]]:
-    """Cells of the rows of the table that begins with these columns."""
+    """Return the cells of the table that begins with these columns, row by row."""
     (found,) = re.findall(rf"^\| {re.escape(head)}.*\n\|[-| :]+\n((?:\|.*\n)+)", document, re.M)
     return [[cell.strip() for cell in row.strip("|").split(" |")] for row in found.splitlines()]
 
 
 def blocks(kind: str) -> list[str]:
-    """Code of one kind in the document on operations."""
+    """Return the code blocks of one kind in the document on operations."""
     return re.findall(rf"```{kind}\n(.*?)```", OPERATIONS, re.S)
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
-    """All that a server writes in its life, metrics with an endpoint's name."""
+    """Return all log lines of a server, with an endpoint's name in its metrics."""
     with serving(tmp_path_factory.mktemp("docs"), ENDPOINT_NAME="sentiment") as logged:
         logged.ask(BLOG, {"X-Amzn-SageMaker-Inference-Id": "order-7"})
         logged.ask(b"{}\n")
@@ -71,7 +71,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
 
 @pytest.fixture(scope="module")
 def of_values(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
-    """What a server of a model that answers with values writes."""
+    """Return all log lines of a server whose model answers with values."""
     folder = tmp_path_factory.mktemp("values")
     model = packed_as(folder / "model", BUNDLED, problem_type="regression")
     with serving(folder, ENDPOINT_NAME="fit", MODEL_DIR=str(model)) as logged:
@@ -82,7 +82,7 @@ def of_values(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
 
 @pytest.fixture(scope="module")
 def emitted(written: list[Line], of_values: list[Line]) -> dict[str, tuple[str, set[str]]]:
-    """Unit and dimensions of each metric."""
+    """Return unit and dimensions of each metric."""
     return {
         name: (unit, set(emf.dimensions(line)))
         for line in written + of_values
@@ -145,7 +145,7 @@ def test_queries_ask_for_fields_that_lines_have(query: str, written: list[Line])
 
 
 def shown() -> Iterator[list[Any]]:
-    """Metrics of the dashboard: namespace, name, dimensions, perhaps options."""
+    """Yield the metrics of the dashboard: namespace, name, dimensions, perhaps options."""
     for widget in json.loads(DASHBOARD)["widgets"]:
         yield from (
             row for row in widget["properties"].get("metrics", []) if isinstance(row[0], str)
@@ -153,7 +153,7 @@ def shown() -> Iterator[list[Any]]:
 
 
 def watched() -> Iterator[Mapping[str, Any]]:
-    """Metrics of the alarms."""
+    """Yield the metrics of the alarms."""
     for alarm in map(json.loads, ALARMS.splitlines()):
         yield from (
             [alarm]
@@ -209,7 +209,7 @@ def test_slow_is_half_of_the_deadline() -> None:
     assert f"over {Settings().deadline_seconds / 2} s" in OPERATIONS
 
 
-# Stands in for the AWS CLI: the same calls, by boto3.
+# Replaces the AWS CLI: it makes the same calls with boto3.
 CLI = f"""#!{sys.executable}
 import json, re, sys
 from pathlib import Path
@@ -230,7 +230,7 @@ getattr(boto3.client(service), operation.replace("-", "_"))(**call)
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[dict[str, str]]:
-    """Variables for a cloud on this machine, which checks the calls that it gets."""
+    """Give the variables of a local moto, which checks the calls that it gets."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)

@@ -36,7 +36,7 @@ SERVING = [
 
 
 def imports(tree: ast.AST) -> set[str]:
-    """Top-level names of all modules a tree imports."""
+    """Return the top-level names of all modules that a tree imports."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -74,7 +74,7 @@ def test_heavy_packages_are_imported_only_inside_engine_files(path: Path) -> Non
 
 
 def imports_of(node: ast.stmt) -> set[str]:
-    """Names a statement imports itself, not inside a function."""
+    """Return the names that a statement imports itself, not inside a function."""
     return imports(node) if isinstance(node, ast.Import | ast.ImportFrom) else set()
 
 

@@ -51,7 +51,7 @@ def build(folder: Path, names: set[str], project: str) -> zipfile.ZipFile:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    """The wheel of this checkout."""
+    """Give the wheel of this checkout."""
     names = {each.partition(".")[0] for each in LISTED} | {"models", "README.md", "LICENSE"}
     with build(tmp_path_factory.mktemp("wheel"), names, TEXT) as opened:
         yield opened
@@ -59,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
 
 @pytest.fixture(scope="module")
 def metadata(wheel: zipfile.ZipFile) -> Message:
-    """The METADATA file of the wheel."""
+    """Return the METADATA file of the wheel."""
     (name,) = [each for each in wheel.namelist() if each.endswith(".dist-info/METADATA")]
     return email.message_from_bytes(wheel.read(name))
 

@@ -1,4 +1,4 @@
-"""The README's shell blocks, run as they stand; only ports and folders are this test's own."""
+"""Run the shell blocks of the README as they are, except for ports and folders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CURLS = re.findall(r"```bash\n([^`]*?curl[^`]*)```\n\n```json\n([^`]*)```", READ
 
 
 def shell(script: str, folder: Path = ROOT, **environment: str) -> str:
-    """Run a block and give its output."""
+    """Run a block and return its output."""
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
@@ -36,7 +36,7 @@ def shell(script: str, folder: Path = ROOT, **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """The port of a server that `make run` started."""
+    """Give the port of a server that `make run` started."""
     server = targets.OverHttp(targets.free_port())
     process = subprocess.Popen(
         ["make", "run"],
@@ -53,7 +53,7 @@ def port() -> Iterator[int]:
 
 
 def answers(text: str) -> list[dict[str, object]]:
-    """JSON Lines; probabilities may differ in their last digits between kinds of CPU."""
+    """Read JSON Lines; the last digits of probabilities may differ between kinds of CPU."""
     found = [json.loads(line) for line in text.splitlines()]
     for answer in found:
         if "probability" in answer:
