@@ -8,8 +8,6 @@ import sys
 from platform_facts import PORT
 from serve import lazy_imports
 
-PACKAGE = "sagemaker-serverless-sentiment"
-
 
 def main() -> None:
     """Serve; exit with status 2 and one line when a setting or an argument cannot be used."""
@@ -37,12 +35,14 @@ def _parse_arguments() -> None:
     import argparse
     from importlib.metadata import version
 
+    from model_handler.extras import PROJECT
+
     parser = argparse.ArgumentParser(
         prog="serve",
         description=f"Serve the model in MODEL_DIR on SAGEMAKER_BIND_TO_PORT ({PORT}). "
         "All settings are environment variables; docs/settings.md lists them.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version(PACKAGE)}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version(PROJECT)}")
     parser.parse_args()
 
 
