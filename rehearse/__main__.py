@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (error.name or "").startswith("rehearse"):
             raise
         print(
-            f"rehearse: {error.name} is not installed; pip install '{PROJECT}[rehearse]'",
+            f"rehearse: {error.name} is not installed; pip install '{PROJECT}[rehearse]' "
+            "(in a clone of this project: '.[rehearse]')",
             file=sys.stderr,
         )
     return 2
