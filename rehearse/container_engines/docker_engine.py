@@ -17,7 +17,7 @@ from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container as DockersContainer
 from docker.types import Mount
 
-from platform_facts import MODEL_DIR, PORT, sandbox
+from platform_facts import DISK_GB, MODEL_DIR, PORT, sandbox
 from rehearse.container_engines.running_container import LogLines, RunningContainer
 from rehearse.data_types import ContainerDefinition
 from rehearse.errors import ContainerEngineError
@@ -45,7 +45,8 @@ class DockerEngine:
                 "no Docker engine answers; start it, or use --engine process"
             ) from error
         self.not_imposed: tuple[str, ...] = (
-            "/tmp is limited to 5 GB, but lies in memory, and what is there counts as such",
+            f"/tmp is limited to {DISK_GB} GB, but lies in memory, "
+            "and what is there counts as such",
             f"the CPU share ends at the {self._cpus} CPUs of this machine",
         )
 
