@@ -14,6 +14,9 @@ MEMORY_SIZES_MB = (1024, 2048, 3072, 4096, 5120, 6144)
 # No table is published for SageMaker; set CPU_THREADS where this rule does not hold.
 MB_PER_VCPU = 1769
 
+# Of disk, whatever the memory size: the same page as for the memory sizes.
+DISK_GB = 5
+
 # The command, the port, the paths and the times of
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 MODEL_DIR = "/opt/ml/model"

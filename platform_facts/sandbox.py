@@ -4,18 +4,16 @@ A read-only root and "other" rights: https://github.com/autogluon/autogluon-clou
 https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-troubleshooting.html
 uid and gid are Lambda's, whatever USER says: https://lib.rs/crates/run-command-on-aws-lambda
 No /dev/shm, as on Lambda: https://github.com/joblib/loky/issues/42 (ipc "none" mounts none).
-5 GB of disk whatever the memory size:
-https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from platform_facts import vcpus
+from platform_facts import DISK_GB, vcpus
 
 USER = "993:990"
-TMP_OPTIONS = "size=5g,mode=1777"
+TMP_OPTIONS = f"size={DISK_GB}g,mode=1777"
 NO_NEW_PRIVILEGES = "no-new-privileges"
 
 

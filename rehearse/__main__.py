@@ -41,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (error.name or "").startswith("rehearse"):
             raise
         print(
-            f"rehearse: {error.name} is not installed; pip install '{PROJECT}[rehearse]'",
+            f"rehearse: {error.name} is not installed; pip install '{PROJECT}[rehearse]' "
+            "(in a clone of this project: '.[rehearse]')",
             file=sys.stderr,
         )
     return 2
@@ -50,17 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def up(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; then leave nothing behind."""
     from rehearse.metering.bill import text
-    from rehearse.rehearsal import Options, Rehearsal
+    from rehearse.rehearsal import Rehearsal
 
     # The AWS profile and credentials of the user are not looked at, neither here nor by moto.
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
         os.environ.pop(name, None)
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    options = Options(given.port, given.region, given.idle_seconds, given.prices)
     # Before anything is started: a signal that comes meanwhile is not lost.
     with _signals() as signals:
         engine = _engine(given.engine)
-        rehearsal = Rehearsal(options, engine)
+        rehearsal = Rehearsal(engine, given.port, given.region, given.idle_seconds, given.prices)
         try:
             rehearsal.start()
             _announce(rehearsal, engine, given)

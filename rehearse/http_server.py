@@ -20,8 +20,10 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Request, Response
 
+from rehearse.control_plane import validation
 from rehearse.data_plane.invoke_endpoint import PATH, InvokeEndpoint, validation_error
 from rehearse.metering.bill import BILL_PATH
+from rehearse.moto_patches import patch_auto_scaling
 
 # Also the streaming and the asynchronous form, which the data plane refuses.
 INVOKE_PATHS = re.compile(r"/endpoints/.+/(async-)?invocations(-response-stream)?")
@@ -103,9 +105,7 @@ class Application:
 
             cloudformation.install(self._client("cloudwatch"))
         elif service == "applicationautoscaling":
-            from rehearse.control_plane import auto_scaling
-
-            auto_scaling.install()
+            patch_auto_scaling(validation.SCALABLE_DIMENSION, validation.check_scalable_target)
         return create_backend_app(service)
 
 

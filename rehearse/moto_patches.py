@@ -181,9 +181,11 @@ def patch_stacks(attempt: Attempt) -> None:
     def update(stack: Stack, *given: Any, **named: Any) -> None:
         attempt(stack, "UPDATE", partial(updated, stack, *given, **named))
 
-    def execute(backend: CloudFormationBackend, name: str, stack_name: str | None = None) -> None:
-        work = partial(executed, backend, name, stack_name)
-        change = backend.describe_change_set(name)
+    def execute(
+        backend: CloudFormationBackend, change_set_name: str, stack_name: str | None = None
+    ) -> None:
+        work = partial(executed, backend, change_set_name, stack_name)
+        change = backend.describe_change_set(change_set_name)
         if change is None:
             work()
             return
@@ -216,9 +218,7 @@ def patch_templates(revise: Revise, handlers: Mapping[str, Callable[..., Any]]) 
 
     def clean(value: Any, resources: ResourceMap) -> Any:
         found = cleaned(value, resources)
-        if isinstance(found, list):
-            return [each for each in found if each is not None]
-        return found
+        return [each for each in found if each is not None] if isinstance(found, list) else found
 
     module = "moto.cloudformation.parsing"
     compared = _replace(f"{module}.ResourceMap.build_resource_diff", diff)

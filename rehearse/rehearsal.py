@@ -9,13 +9,11 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rehearse.container_engines import ContainerEngine
 from rehearse.data_plane.endpoints import Endpoints
-from rehearse.data_plane.quotas import IDLE_SECONDS
 from rehearse.data_plane.variant import RunningVariant
 from rehearse.data_types import InvocationMetrics, ProductionVariant
 from rehearse.errors import CannotStart
@@ -29,27 +27,25 @@ ACCESS_KEY = "REHEARSALREHEARSAL00"
 SECRET_KEY = "rehearsal"
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a rehearsal runs."""
-
-    port: int
-    region: str
-    # Until an environment without calls is dropped.
-    idle_seconds: float = IDLE_SECONDS
-    # Another list of prices than rehearse/prices.toml.
-    prices: Path | None = None
-
-
 class Rehearsal:
-    """One rehearsal. moto's state belongs to the process: one at a time in a process."""
+    """One rehearsal. moto's state belongs to the process: one at a time in a process.
 
-    def __init__(self, options: Options, engine: ContainerEngine) -> None:
-        self._options = options
-        self._engine = engine
-        _check_region(options.region)
-        self.bill = Bill(Prices.nearest(options.region, options.prices))
-        self._socket = _listen(options.port)
+    An environment without calls is dropped after `idle_seconds`; `prices` is another list than
+    rehearse/prices.toml.
+    """
+
+    def __init__(
+        self,
+        engine: ContainerEngine,
+        port: int,
+        region: str,
+        idle_seconds: float,
+        prices: Path | None,
+    ) -> None:
+        self._engine, self._region, self._idle_seconds = engine, region, idle_seconds
+        _check_region(region)
+        self.bill = Bill(Prices.nearest(region, prices))
+        self._socket = _listen(port)
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.endpoints = Endpoints(self._variant, self.bill.changed)
 
@@ -58,7 +54,7 @@ class Rehearsal:
         """What a client exports to talk to this rehearsal instead of AWS."""
         return {
             "AWS_ENDPOINT_URL": self.url,
-            "AWS_DEFAULT_REGION": self._options.region,
+            "AWS_DEFAULT_REGION": self._region,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         }
@@ -76,7 +72,7 @@ class Rehearsal:
         moto_patches.patch_cloudwatch()
         sagemaker_api.install(self.endpoints, self._engine, transform_logger, self.client("s3"))
         application = Application(
-            InvokeEndpoint(self.endpoints, self._options.region), self.client, self.bill.as_json
+            InvokeEndpoint(self.endpoints, self._region), self.client, self.bill.as_json
         )
         self._server = make_server(
             HOST,
@@ -93,7 +89,7 @@ class Rehearsal:
         """Return a boto3 client of this rehearsal; no proxy is in its way."""
         from botocore.config import Config
 
-        return _session(self._options.region).client(
+        return _session(self._region).client(
             service, endpoint_url=self.url, config=Config(proxies={})
         )
 
@@ -127,7 +123,7 @@ class Rehearsal:
             variant.config,
             log=_never_failing(monitor.log),
             observe=_never_failing(observe),
-            idle_seconds=self._options.idle_seconds,
+            idle_seconds=self._idle_seconds,
             name=variant.name,
         )
         return running

@@ -1,7 +1,6 @@
 """Run images of the local Docker engine, in the sandbox of a serverless environment.
 
-https://docker-py.readthedocs.io finds the engine as the docker client does. docker is imported
-where it is used: `--engine process` needs none.
+https://docker-py.readthedocs.io finds the engine as the docker client does.
 """
 
 from __future__ import annotations
@@ -11,15 +10,17 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from platform_facts import MODEL_DIR, PORT, sandbox
+import docker
+from docker.errors import DockerException, ImageNotFound
+from docker.models.containers import Container as DockersContainer
+from docker.types import Mount
+
+from platform_facts import DISK_GB, MODEL_DIR, PORT, sandbox
 from rehearse.container_engines.running_container import LogLines, RunningContainer
 from rehearse.data_types import ContainerDefinition
 from rehearse.errors import ContainerEngineError
-
-if TYPE_CHECKING:
-    from docker.models.containers import Container as DockersContainer
 
 RUN_LABEL = "rehearse.run"
 TCP_PORT = f"{PORT}/tcp"
@@ -35,9 +36,6 @@ class DockerEngine:
     """
 
     def __init__(self) -> None:
-        import docker
-        from docker.errors import DockerException
-
         self.run = uuid.uuid4().hex
         try:
             self._client = docker.from_env()
@@ -47,7 +45,8 @@ class DockerEngine:
                 "no Docker engine answers; start it, or use --engine process"
             ) from error
         self.not_imposed: tuple[str, ...] = (
-            "/tmp is limited to 5 GB, but lies in memory, and what is there counts as such",
+            f"/tmp is limited to {DISK_GB} GB, but lies in memory, "
+            "and what is there counts as such",
             f"the CPU share ends at the {self._cpus} CPUs of this machine",
         )
 
@@ -55,8 +54,6 @@ class DockerEngine:
         self, definition: ContainerDefinition, memory_mb: int, log: Callable[[str], None]
     ) -> DockerContainer:
         """Start a container; raise ContainerEngineError without its image, or without `serve`."""
-        from docker.errors import DockerException, ImageNotFound
-
         image = definition.image
         try:
             made = self._client.containers.create(
@@ -84,8 +81,6 @@ class DockerEngine:
         return running
 
     def _options(self, definition: ContainerDefinition, memory_mb: int) -> dict[str, Any]:
-        from docker.types import Mount
-
         mounts = []
         if definition.model_dir:
             source = str(definition.model_dir.resolve())
@@ -100,8 +95,6 @@ class DockerEngine:
 
     def close(self) -> None:
         """Remove every container of this run, whatever became of it."""
-        from docker.errors import DockerException
-
         label: dict[str, str | list[str] | bool] = {"label": f"{RUN_LABEL}={self.run}"}
         with contextlib.suppress(DockerException, OSError):
             for container in self._client.containers.list(all=True, filters=label):
@@ -119,8 +112,7 @@ class DockerContainer(RunningContainer):
         # A container that has ended already has no published port; nobody answers on port 0.
         (published, *_) = container.ports.get(TCP_PORT) or [{"HostPort": "0"}]
         super().__init__(int(published["HostPort"]))
-        # Both are typed as what may be missing, which it is not.
-        self._api: Any = container.client.api  # type: ignore[union-attr]
+        self._api: Any = container.client.api  # type: ignore[union-attr]  # it has one
         self._output = output
         self._ended = threading.Event()
         self._log_reader = threading.Thread(target=self._read, args=(log,), name="log", daemon=True)
@@ -128,8 +120,6 @@ class DockerContainer(RunningContainer):
 
     def memory_bytes(self) -> int | None:
         """Return the bytes of its control group, without what is only cached."""
-        from docker.errors import DockerException
-
         try:
             # one_shot: without waiting a second for a second reading of the CPU.
             found = self._api.stats(self.container.id, stream=False, one_shot=True)["memory_stats"]
@@ -145,8 +135,6 @@ class DockerContainer(RunningContainer):
         starts another worker lives on. Events tell of all:
         https://docs.docker.com/reference/cli/docker/system/events/
         """
-        from docker.errors import DockerException
-
         if self._stopped:
             return False
         wanted = {"container": self.container.id, "event": "oom"}
@@ -167,8 +155,6 @@ class DockerContainer(RunningContainer):
         return not self._ended.is_set()
 
     def _terminate(self) -> None:
-        from docker.errors import DockerException
-
         with contextlib.suppress(DockerException, OSError):
             self.container.kill("SIGTERM")
 
@@ -191,8 +177,6 @@ class DockerContainer(RunningContainer):
 
 
 def _remove(container: DockersContainer) -> None:
-    from docker.errors import DockerException
-
     # Somebody else may have removed it.
     with contextlib.suppress(DockerException, OSError):
         container.remove(force=True, v=True)

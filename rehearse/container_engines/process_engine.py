@@ -15,6 +15,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+import psutil
+
 from rehearse.container_engines.running_container import LogLines, RunningContainer
 from rehearse.data_types import ContainerDefinition
 from rehearse.errors import ContainerEngineError
@@ -98,8 +100,6 @@ class ProcessContainer(RunningContainer):
 
     def memory_bytes(self) -> int | None:
         """Return the resident bytes; what processes share counts in each of them."""
-        import psutil
-
         try:
             first = psutil.Process(self.process.pid)
             family = [first, *first.children(recursive=True)]

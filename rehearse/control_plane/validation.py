@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from moto.sagemaker.exceptions import ValidationError
+from moto.sagemaker.models import sagemaker_backends
 
 from platform_facts import BATCH_LARGEST_PAYLOAD_MB
 
@@ -21,6 +22,8 @@ from platform_facts import BATCH_LARGEST_PAYLOAD_MB
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
 MOST_CONCURRENCY = 200
+# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-autoscale.html
+SCALABLE_DIMENSION = "sagemaker:variant:DesiredProvisionedConcurrency"
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: not supported. That
 # they are refused when the configuration is made was seen by the authors of
 # https://github.com/aws-controllers-k8s/sagemaker-controller/pull/193
@@ -183,3 +186,23 @@ def record_changes(record: Mapping[str, Any], desired: Mapping[str, Any]) -> dic
         _check_concurrency(config, "serverlessUpdateConfig")
         changes |= {"CurrentServerlessConfig": config, "DesiredServerlessConfig": config}
     return changes
+
+
+def check_scalable_target(account_id: str, region: str, resource_id: str) -> None:
+    """Refuse to scale a variant that is not there, or has no provisioned concurrency.
+
+    Targets and policies of Application Auto Scaling are kept by moto; nothing is scaled.
+    """
+    from moto.applicationautoscaling.exceptions import AWSValidationException
+
+    if resource_id.count("/") != 3:
+        return  # moto refuses it
+    _, endpoint, _, name = resource_id.split("/")
+    records = sagemaker_backends[account_id][region].endpoints
+    for each in records[endpoint].production_variants if endpoint in records else []:
+        config = each.get("CurrentServerlessConfig") or {}
+        if each["VariantName"] == name and config.get("ProvisionedConcurrency"):
+            return
+    raise AWSValidationException(
+        f"No variant with provisioned concurrency exists for resource ID: {resource_id}"
+    )

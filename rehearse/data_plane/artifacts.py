@@ -15,11 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from platform_facts import DISK_GB
 from rehearse.errors import ArtifactError, one_line
 
-# The ephemeral disk of a serverless endpoint, whatever its memory size:
-# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
-DISK_BYTES = 5 << 30
+DISK_BYTES = DISK_GB << 30
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -77,7 +76,7 @@ def unpack(archive: IO[bytes], directory: Path, name: str) -> None:
         nonlocal total
         total += member.size
         if total > DISK_BYTES:
-            raise ArtifactError(f"{name} unpacks to more than the {DISK_BYTES >> 30} GB of disk")
+            raise ArtifactError(f"{name} unpacks to more than the {DISK_GB} GB of disk")
         # Refuses absolute paths, "..", devices, and links that lead out:
         # https://docs.python.org/3/library/tarfile.html#tarfile.data_filter
         return tarfile.data_filter(member, path)

@@ -1,4 +1,4 @@
-"""Start and end execution environments; state what a variant asks of those it has.
+"""Start and end execution environments.
 
 An execution environment is one running container that has answered a ping with 200, and what is
 known of it. How many a variant has is decided in serverless.py and instance.py.
@@ -11,11 +11,10 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from rehearse.container_engines import ContainerEngine, RunningContainer
 from rehearse.data_plane.quotas import Quotas
-from rehearse.data_types import ContainerDefinition, VariantConfig
+from rehearse.data_types import ContainerDefinition
 from rehearse.errors import ModelNotReady, ServiceUnavailable
 
 # https://github.com/aws/amazon-sagemaker-examples/issues/210
@@ -60,46 +59,6 @@ class Lease:
     cold: bool
     concurrency: int
     spilled: bool = False
-
-
-class Environments(Protocol):
-    """The environments of one variant."""
-
-    def start(self) -> None:
-        """Become ready to serve; raise ModelNotReady or ContainerEngineError."""
-        ...
-
-    def resize(self, config: VariantConfig) -> None:
-        """Take another concurrency or number of instances while it serves."""
-        ...
-
-    def lease(self) -> Lease:
-        """Return an environment for one call; raise VariantReplaced, or the error of the call."""
-        ...
-
-    def give_back(self, lease: Lease, lost: bool) -> None:
-        """Take note that the call is over; `lost` if no answer came."""
-        ...
-
-    def sweep(self) -> None:
-        """Look after all environments; called now and then."""
-        ...
-
-    def retire(self) -> None:
-        """Take no more calls from now on; environments end with the calls they have."""
-        ...
-
-    def wait(self) -> None:
-        """Wait until what was retired has ended by itself."""
-        ...
-
-    def close(self) -> None:
-        """End everything now."""
-        ...
-
-    def sizes(self) -> tuple[int, int]:
-        """Return how many environments there are, and how many of them are idle."""
-        ...
 
 
 @dataclass(frozen=True)

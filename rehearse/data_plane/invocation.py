@@ -112,7 +112,7 @@ def check_answer(answer: ContainerAnswer, characters: int) -> None:
     raise ModelError(answer.status, message[:characters], f"{text}.")
 
 
-def response(answer: ContainerAnswer, cold: bool, billed_ms: int) -> InvocationResponse:
+def to_response(answer: ContainerAnswer, cold: bool, billed_ms: int) -> InvocationResponse:
     """Return what of a good answer reaches the client.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html

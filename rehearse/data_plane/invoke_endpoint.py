@@ -177,8 +177,5 @@ def validation_error(message: str) -> Response:
 
 def _error(status: int, kind: str, members: Mapping[str, Any]) -> Response:
     return Response(
-        json.dumps(members),
-        status,
-        {"x-amzn-errortype": kind},
-        content_type="application/json",
+        json.dumps(members), status, {"x-amzn-errortype": kind}, content_type="application/json"
     )

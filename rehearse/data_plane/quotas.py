@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from platform_facts import CALL_SECONDS, INSTANCE_BODY_BYTES, PING_SECONDS, SERVERLESS_BODY_BYTES
+from platform_facts import (
+    CALL_SECONDS,
+    INSTANCE_BODY_BYTES,
+    PING_SECONDS,
+    SERVERLESS_BODY_BYTES,
+    STOP_SECONDS,
+)
 from rehearse.data_types import ServerlessConfig, VariantConfig
 
 # Of a serverless environment without calls. Undocumented; users saw seconds to five minutes:
@@ -25,10 +31,10 @@ class Quotas:
     # From the start to the first good /ping: 3 minutes.
     # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
     serverless_start_seconds: float = 180.0
-    # 8 minutes, and 30 seconds between SIGTERM and SIGKILL:
+    # 8 minutes.
     # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
     instance_start_seconds: float = 480.0
-    instance_stop_seconds: float = 30.0
+    instance_stop_seconds: float = STOP_SECONDS
     # OriginalMessage is cut here (shape Message of the service model).
     message_characters: int = 2048
     # Whether the time of a cold start is billed. Undocumented.

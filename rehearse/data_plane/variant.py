@@ -13,9 +13,16 @@ import time
 from collections.abc import Callable
 
 from rehearse.container_engines import ContainerEngine
-from rehearse.data_plane import invocation as requests
-from rehearse.data_plane.environments import Environments, EnvironmentStarter, Lease
+from rehearse.data_plane.environments import EnvironmentStarter, Lease
 from rehearse.data_plane.instance import InstanceEnvironment
+from rehearse.data_plane.invocation import (
+    NO_ANSWER,
+    billed_milliseconds,
+    check_answer,
+    check_size,
+    send,
+    to_response,
+)
 from rehearse.data_plane.quotas import IDLE_SECONDS, Quotas
 from rehearse.data_plane.serverless import ServerlessEnvironments
 from rehearse.data_types import (
@@ -68,7 +75,7 @@ class RunningVariant:
             name,
             clock,
         )
-        self._environments: Environments = (
+        self._environments = (
             ServerlessEnvironments(starter, config, idle_seconds)
             if isinstance(config, ServerlessConfig)
             else InstanceEnvironment(starter)
@@ -91,18 +98,18 @@ class RunningVariant:
         """Answer one invocation, or raise InvocationError."""
         with self._under_way:
             begun = self._clock()
-            requests.check_size(invocation.body, self._largest)
+            check_size(invocation.body, self._largest)
             lease = self._lease(begun)
-            answer, sent, done = requests.NO_ANSWER, self._clock(), None
+            answer, sent, done = NO_ANSWER, self._clock(), None
             try:
-                answer, done = requests.send(
+                answer, done = send(
                     lease.environment.container, invocation, self._quotas.call_seconds, self._clock
                 )
             finally:
                 done = done or self._clock()
                 self._environments.give_back(lease, answer.lost)
             setup_ms = lease.environment.setup_ms if lease.cold else 0.0
-            billed_ms = requests.billed_milliseconds(
+            billed_ms = billed_milliseconds(
                 done - sent, setup_ms if self._quotas.setup_is_billed else 0.0
             )
             self._observe(
@@ -124,9 +131,9 @@ class RunningVariant:
                 raise ServiceUnavailable(
                     "The endpoint was stopped before its container had answered."
                 )
-            requests.check_answer(answer, self._quotas.message_characters)
-            requests.check_size(answer.body, self._largest)
-            return requests.response(answer, lease.cold, billed_ms)
+            check_answer(answer, self._quotas.message_characters)
+            check_size(answer.body, self._largest)
+            return to_response(answer, lease.cold, billed_ms)
 
     def resize(self, config: VariantConfig) -> None:
         """Take another concurrency or number of instances in place; raise what a start does."""

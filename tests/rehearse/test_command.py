@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -58,6 +59,47 @@ def test_wrong_arguments_are_explained(arguments: tuple[str, ...]) -> None:
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert err.strip().splitlines()[-1].startswith("rehearse")
+
+
+def test_the_version_is_told() -> None:
+    code, out, _ = run("--version")
+    assert (code, out.strip()) == (0, f"rehearse {version('sagemaker-serverless-sentiment')}")
+
+
+HIDE = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Hidden(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "{missing}":
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+from rehearse.__main__ import main
+sys.exit(main({arguments}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("boto3", ["up", "--port", "0", "--engine", "process"]),
+        ("moto", ["up", "--port", "0", "--engine", "process"]),
+        ("docker", ["up", "--port", "0"]),
+        ("urllib3", ["bill"]),
+    ],
+)
+def test_without_its_extra_it_says_what_to_install(missing: str, arguments: list[str]) -> None:
+    code = HIDE.format(missing=missing, arguments=arguments)
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.splitlines() == [
+        f"rehearse: {missing} is not installed; pip install "
+        "'sagemaker-serverless-sentiment[rehearse]' (in a clone of this project: '.[rehearse]')"
+    ]
 
 
 def test_no_engine_is_one_line() -> None:
