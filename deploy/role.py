@@ -41,7 +41,10 @@ def policy(
     partition: str, region: str, account: str, repository: str, bucket: str | None
 ) -> dict[str, Any]:
     """Return the policy with the rights of the role."""
-    statements = [*pull(partition, region, account, repository), *log(partition, region, account)]
+    statements = [
+        *pull_rights(partition, region, account, repository),
+        *log_rights(partition, region, account),
+    ]
     if bucket:
         statements.append(
             {
@@ -54,7 +57,7 @@ def policy(
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def pull(partition: str, region: str, account: str, repository: str) -> list[dict[str, Any]]:
+def pull_rights(partition: str, region: str, account: str, repository: str) -> list[dict[str, Any]]:
     """Return the rights to pull an image of one repository."""
     return [
         {
@@ -76,7 +79,7 @@ def pull(partition: str, region: str, account: str, repository: str) -> list[dic
     ]
 
 
-def log(partition: str, region: str, account: str) -> list[dict[str, Any]]:
+def log_rights(partition: str, region: str, account: str) -> list[dict[str, Any]]:
     """Return the rights to write an endpoint's log and its metrics."""
     group = f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/Endpoints/*"
     return [

@@ -168,7 +168,10 @@ class LazyModule(ModuleType):
 
 
 class _Finder:
-    """Finds lazy modules before real ones: https://docs.python.org/3/reference/import.html"""
+    """Finder of lazy modules, which comes before the real ones.
+
+    https://docs.python.org/3/reference/import.html
+    """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, _: ModuleType | None = None

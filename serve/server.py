@@ -32,7 +32,10 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
         _Arbiter(self).run()
 
     def load_config(self) -> None:
-        """Give gunicorn its settings: https://docs.gunicorn.org/en/stable/settings.html"""
+        """Give gunicorn its settings.
+
+        https://docs.gunicorn.org/en/stable/settings.html
+        """
         for name, value in self.options().items():
             self.cfg.set(name, value)
 

@@ -1,4 +1,4 @@
-"""Check the architecture: which package may import which, and how large a module may grow."""
+"""Check the architecture: which package may import which, how large modules and functions are."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ LAYERS = {
     "batch": {"container_engines", "data_plane", "control_plane"},
     "cloudformation": {"data_plane"},
 }
+MODULES = [
+    path for package in (*PACKAGES, "benchmarks") for path in sorted((ROOT / package).rglob("*.py"))
+]
 HEAVY = {"torch", "transformers", "onnxruntime", "onnx", "sklearn"}
 SERVING = [
     path
@@ -78,14 +81,22 @@ def imports_of(node: ast.stmt) -> set[str]:
     return imports(node) if isinstance(node, ast.Import | ast.ImportFrom) else set()
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        path
-        for package in (*PACKAGES, "benchmarks")
-        for path in sorted((ROOT / package).rglob("*.py"))
-    ],
-    ids=lambda path: f"{path.parent.name}/{path.name}",
-)
+def name_of(path: Path) -> str:
+    """Name a module in the report of a test."""
+    return f"{path.parent.name}/{path.name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_module_fits_on_two_screens(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 260
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_function_fits_on_half_a_screen(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 50, node.name
+
+
+def test_a_module_is_named_after_its_duty() -> None:
+    assert not {path.stem for path in MODULES} & {"common", "helpers", "misc", "utils"}

@@ -75,7 +75,10 @@ def test_the_wheel_holds_every_module_and_no_other(wheel: zipfile.ZipFile) -> No
 
 
 def test_every_package_is_typed(wheel: zipfile.ZipFile) -> None:
-    """One marker at the top counts for all below it: https://peps.python.org/pep-0561/"""
+    """One marker at the top counts for all below it.
+
+    https://peps.python.org/pep-0561/
+    """
     top = {name.partition(".")[0] for name in packages()}
     assert {f"{name}/py.typed" for name in top} <= set(wheel.namelist())
 

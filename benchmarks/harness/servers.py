@@ -83,7 +83,10 @@ class Server:
         return self._sum("status", r"^RssAnon:\s+(\d+) kB") * 1024 / 1e6
 
     def io(self, name: str) -> int:
-        """Return a counter of /proc/PID/io: https://docs.kernel.org/filesystems/proc.html"""
+        """Return a counter of /proc/PID/io.
+
+        https://docs.kernel.org/filesystems/proc.html
+        """
         return self._sum("io", rf"^{name}: (\d+)$")
 
     def cpu_seconds(self) -> float:

@@ -125,7 +125,7 @@ def test_questions_are_lost_where_nobody_answers() -> None:
 
 
 def fake(reply: bytes) -> Traffic:
-    """What becomes of one question to a server that sends these bytes."""
+    """Return what becomes of one request to a server that sends these bytes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -41,7 +41,7 @@ TEXTS = (
 
 
 def converted(checkpoint: Path, folder: Path, options: Options | None = None) -> Path:
-    """The folder of a packed model."""
+    """Return the folder of a packed model."""
     made, scratch = folder / "made", folder / "scratch"
     made.mkdir(parents=True)
     scratch.mkdir()
@@ -50,14 +50,14 @@ def converted(checkpoint: Path, folder: Path, options: Options | None = None) ->
 
 
 def both(checkpoint: Path, made: Path) -> tuple[Model, Model]:
-    """The checkpoint, cut as the packed model cuts, and the packed model."""
+    """Return the checkpoint, which cuts texts as the packed model does, and the packed model."""
     plain, packed = (artifacts.open_model(each, Limits()) for each in (checkpoint, made))
     plain.tokenizer.enable_truncation(packed.max_length)
     return plain, packed
 
 
 def logits(model: Model, *texts: Text) -> np.ndarray:
-    """The logits of some texts in one batch."""
+    """Return the logits of some texts in one batch."""
     rows = tokens.encode(model.tokenizer, texts)
     return model.engine.logits(tokens.pad(rows, model.pad_id))
 

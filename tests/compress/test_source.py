@@ -39,7 +39,7 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
 
 @pytest.fixture(scope="module")
 def hub(checkpoint: Path) -> Iterator[str]:
-    """A server with the few calls of the Hub's API that a download makes; it has org/tiny."""
+    """Give a server with the few calls of the Hub's API that a download makes; it has org/tiny."""
     contents = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
     contents |= {"modeling.py": b"import os", "onnx/model.safetensors": b"other"}
 
@@ -154,7 +154,7 @@ def test_a_file_is_no_checkpoint(
 
 @pytest.fixture(scope="module")
 def lora(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
-    """A seeded adapter of the tiny checkpoint, with weights that change its answers."""
+    """Make a seeded adapter of the tiny checkpoint, with weights that change its answers."""
     peft = pytest.importorskip("peft")
     import torch
     from transformers import AutoModelForSequenceClassification

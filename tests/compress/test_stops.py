@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-m", "compress.pack"]
 
 
 def stopped(arguments: Sequence[object], step: str, number: signal.Signals) -> tuple[int, str]:
-    """The exit code and the last line of a command that gets a signal once it says a step."""
+    """Return exit code and last line of a command that gets a signal once it says a step."""
     process = subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stderr=subprocess.PIPE,
@@ -94,7 +94,7 @@ def test_nohup_is_obeyed() -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path, packed: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A disk that holds a part of the packed model, where this user may mount one."""
+    """Mount a disk that holds a part of the packed model, where this user may mount one."""
     place = tmp_path / "disk"
     place.mkdir()
     size = int(request.param * sum(path.stat().st_size for path in packed.iterdir()))

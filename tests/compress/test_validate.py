@@ -43,7 +43,7 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def proven(
     tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, reviews: Path
 ) -> tuple[Path, str]:
-    """The tiny checkpoint, packed and validated with labels; and what was printed."""
+    """Pack and validate the tiny checkpoint with labels; return it and what was printed."""
     out = tmp_path_factory.mktemp("proven") / "out"
     said = io.StringIO()
     with contextlib.redirect_stdout(said):

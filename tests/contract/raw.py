@@ -88,5 +88,8 @@ def request(body: bytes, *fields: str, path: str = "/invocations") -> bytes:
 
 
 def chunks(*parts: bytes) -> bytes:
-    """Make a chunked body: https://www.rfc-editor.org/rfc/rfc9112#section-7.1"""
+    """Make a chunked body.
+
+    https://www.rfc-editor.org/rfc/rfc9112#section-7.1
+    """
     return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (*parts, b""))

@@ -84,7 +84,7 @@ def test_a_body_in_pieces_is_scored_and_the_connection_kept(
 
 
 def test_http_1_1_without_a_host_is_refused(victim: targets.OverHttp) -> None:
-    """https://www.rfc-editor.org/rfc/rfc9112#section-3.2"""
+    # https://www.rfc-editor.org/rfc/rfc9112#section-3.2
     answer = first(victim, b"GET /ping HTTP/1.1\r\n\r\n")
     assert answer.status == 400
     assert "Host" in json.loads(answer.body)["error"]
@@ -112,7 +112,7 @@ def test_a_coded_body_is_refused(victim: targets.OverHttp, coding: str) -> None:
     ids=["h2c", "websocket", "others"],
 )
 def test_an_upgrade_is_ignored(victim: targets.OverHttp, fields: list[str]) -> None:
-    """https://www.rfc-editor.org/rfc/rfc9110#section-7.8"""
+    # https://www.rfc-editor.org/rfc/rfc9110#section-7.8
     assert first(victim, raw.head("/ping", "GET", *fields)).status == 200
     answer = first(victim, raw.request(RECORD, *fields))
     assert len(lines(answer.body)) == 1

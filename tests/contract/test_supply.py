@@ -60,7 +60,10 @@ def listed(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 
 
 def normal(name: str) -> str:
-    """Normalise a name: https://packaging.python.org/en/latest/specifications/name-normalization/"""
+    """Normalise a name.
+
+    https://packaging.python.org/en/latest/specifications/name-normalization/
+    """
     return name.lower().replace("_", "-").replace(".", "-")
 
 

@@ -214,7 +214,7 @@ def test_whatever_the_platform_has_unpacked_is_preferred_to_the_bundled_model(
 
 
 def plant(directory: Path, name: str, trap: Path) -> None:
-    """A Python file that leaves a trace when it is run or imported."""
+    """Write a Python file that leaves a trace when it is run or imported."""
     (directory / name).parent.mkdir(exist_ok=True)
     (directory / name).write_text(f"import pathlib\npathlib.Path({str(trap)!r}).touch()\n")
 

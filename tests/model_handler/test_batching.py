@@ -135,7 +135,7 @@ class Slow(Engine):
 
 
 def slow() -> tuple[Batcher, Clock, Slow]:
-    """A batcher on an engine of one token a second, whose pace is known."""
+    """Give a batcher on an engine of one token a second, whose pace is known."""
     clock = Clock()
     engine = Slow(clock)
     shared = Batcher(engine, pad_id=0, budget=20, clock=clock)

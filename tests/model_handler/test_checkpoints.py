@@ -54,7 +54,7 @@ def edit_weights(directory: Path, name: str, change: Callable[[Any], object]) ->
 
 
 def values(handler: Handler, *texts: Text) -> np.ndarray:
-    """The logits of a model of values, which answers with them as they are."""
+    """Return the logits of a model of values, which answers with them as they are."""
     found = handler.predict(texts)
     return np.array(
         [list(one.predicted_values.values()) for one in found if isinstance(one, Values)]

@@ -25,12 +25,12 @@ TEXTS = ["I love this product!", "not good", "it broke"]
 
 @pytest.fixture
 def model(tmp_path: Path, packed: Path) -> Path:
-    """A copy of the tiny packed model, to spoil."""
+    """Return a copy of the tiny packed model that a test may damage."""
     return Path(shutil.copytree(packed, tmp_path / "model"))
 
 
 def settled(directory: Path) -> tuple[Handler, list[Prediction]]:
-    """A handler that has finished loading, and its predictions from then on."""
+    """Return a handler that has finished loading, and its predictions from then on."""
     handler = Handler(directory)
     handler.predict(TEXTS)
     for thread in threading.enumerate():
