@@ -1,4 +1,4 @@
-"""The rehearsal, the engine and the variants of the tests; what a test starts ends with it."""
+"""Give tests a rehearsal, an engine and variants; what a test starts ends with it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Make = Callable[..., ScriptedVariant]
 
 @pytest.fixture(scope="session")
 def rehearsal() -> Iterator[Rehearsal]:
-    """A rehearsal that runs `serve` as processes; most tests share it."""
+    """Run a rehearsal whose containers are processes; most tests share it."""
     with rehearsing() as found:
         yield found
 
 
 @pytest.fixture
 def engine() -> Iterator[ProcessEngine]:
-    """Processes of scripted_container.py; none may be left when their variant is closed."""
+    """Run scripted_container.py as processes; none may be left when a variant is closed."""
     before = set(psutil.Process().children())
     engine = scripted_engine()
     yield engine
@@ -36,7 +36,7 @@ def engine() -> Iterator[ProcessEngine]:
 
 @pytest.fixture
 def make(engine: ProcessEngine, tmp_path: Path) -> Iterator[Make]:
-    """Makes scripted variants, which are started unless told otherwise."""
+    """Make scripted variants, which are started unless told otherwise."""
     made = []
 
     def new(start: bool = True, **given: Any) -> ScriptedVariant:

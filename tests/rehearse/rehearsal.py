@@ -1,4 +1,4 @@
-"""A running rehearsal as users start it, and boto3 as they write it."""
+"""Start a rehearsal as users do, and make models and endpoints in it with boto3."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+from tests.rehearse.waiting import eventually
 
 ROLE = "arn:aws:iam::123456789012:role/rehearsal"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sentiment:1"
@@ -37,7 +38,7 @@ class Rehearsal:
         return str(self.ready["url"])
 
     def client(self, service: str) -> Any:
-        """A boto3 client that knows no more than what the rehearsal prints."""
+        """Return a boto3 client that knows no more than what the rehearsal prints."""
         if service not in self._clients:
             import boto3
             from botocore.config import Config
@@ -56,12 +57,12 @@ class Rehearsal:
         return self._clients[service]
 
     def name(self, kind: str) -> str:
-        """A name that nobody has yet."""
+        """Return a name that is not taken yet."""
         self._counter += 1
         return f"{kind}-{self._counter}"
 
     def model(self, **container: Any) -> str:
-        """A model; of the bundled one if nothing is said of its data."""
+        """Create a model; it is the bundled one if nothing is said of its data."""
         name = self.name("model")
         self.client("sagemaker").create_model(
             ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE, **container}
@@ -69,7 +70,7 @@ class Rehearsal:
         return name
 
     def config(self, model: str, serverless: dict[str, int] | None = None, **variant: Any) -> str:
-        """A configuration of one variant, serverless if it is not said to have instances."""
+        """Create a configuration of one variant, serverless unless an InstanceType is given."""
         name = self.name("config")
         if "InstanceType" not in variant:
             variant["ServerlessConfig"] = serverless or SERVERLESS
@@ -80,7 +81,7 @@ class Rehearsal:
         return name
 
     def endpoint(self, config: str) -> str:
-        """An endpoint that is in service."""
+        """Create an endpoint, and wait until it is in service."""
         name = self.name("endpoint")
         client = self.client("sagemaker")
         client.create_endpoint(EndpointName=name, EndpointConfigName=config)
@@ -88,19 +89,19 @@ class Rehearsal:
         return name
 
     def status(self, endpoint: str) -> str:
-        """What DescribeEndpoint says when nothing is under way."""
+        """Return the status of an endpoint when nothing is under way."""
         describe = partial(self.client("sagemaker").describe_endpoint, EndpointName=endpoint)
-        assert eventually(lambda: not describe()["EndpointStatus"].endswith("ing"), 60)
+        eventually(lambda: not describe()["EndpointStatus"].endswith("ing"), 60)
         return str(describe()["EndpointStatus"])
 
     def invoke(self, endpoint: str, body: bytes = LOVE, **given: Any) -> Any:
-        """InvokeEndpoint."""
+        """Call InvokeEndpoint."""
         return self.client("sagemaker-runtime").invoke_endpoint(
             EndpointName=endpoint, Body=body, **{"ContentType": "application/jsonlines", **given}
         )
 
     def put(self, key: str, body: bytes, bucket: str = "models") -> str:
-        """An object in S3; its address."""
+        """Put an object into S3, and return its address."""
         s3 = self.client("s3")
         s3.create_bucket(Bucket=bucket)
         s3.put_object(Bucket=bucket, Key=key, Body=body)
@@ -109,7 +110,7 @@ class Rehearsal:
 
 @contextmanager
 def rehearsing(*arguments: str) -> Iterator[Rehearsal]:
-    """A rehearsal on a free port, ended with SIGTERM."""
+    """Run a rehearsal on a free port, and end it with SIGTERM."""
     command = [sys.executable, "-m", "rehearse", "up", "--port", "0", "--json", *arguments]
     if "--engine" not in arguments:
         command += ["--engine", "process"]
@@ -125,16 +126,8 @@ def rehearsing(*arguments: str) -> Iterator[Rehearsal]:
 
 
 def archive(directory: Path) -> bytes:
-    """A model.tar.gz, its files at the root."""
+    """Return a model.tar.gz with the files of a directory at its root."""
     out = BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as tar:
         tar.add(directory, arcname=".")
     return out.getvalue()
-
-
-def eventually(found: Any, seconds: float = 30) -> Any:
-    """What a function returns as soon as that is true."""
-    deadline = time.monotonic() + seconds
-    while not (value := found()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return value

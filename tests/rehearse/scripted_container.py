@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A container of somebody else's: does to a request what the request says. Run as `serve`.
+"""A container that does with a request what the request says. It is run as `serve`.
 
     {"do": "tell"}                 200, what it was sent, and who it is
     {"do": "reply", "status": 400, "text": "...", "repeat": 1}
@@ -7,8 +7,8 @@
     {"do": "exit"}, {"do": "cut"}, {"do": "drip"}, {"do": "fall_silent", "seconds": 1},
      {"do": "allocate"}, {"do": "reach"}
 
-VERSION is told; STUBBORN takes no notice of SIGTERM; PING is what pings are answered with, "exit"
-ends at once, "never" never listens.
+Variables: VERSION is told; with STUBBORN, SIGTERM is ignored; PING is the status that pings are
+answered with, or a file that holds it; "exit" ends at once, "never" never listens.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
             kept.append(b"x" * 2**24)
 
     def reach(self) -> None:
-        """What of the machine can be reached from here."""
+        """Tell what of the machine can be reached from here."""
         found: dict[str, Any] = {"uid": os.getuid(), "gid": os.getgid()}
         for name in ("/written", "/opt/ml/model/written", "/dev/shm/written", "/tmp/written"):
             try:

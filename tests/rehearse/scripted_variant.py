@@ -1,12 +1,10 @@
-"""A variant of scripted containers (scripted_container.py), and all that it was seen to do."""
+"""Run a variant whose containers are scripted_container.py, and keep all that it records."""
 
 from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +30,7 @@ NO_SWEEPS = Quotas(sweep_seconds=3600)
 
 
 def scripted_engine() -> ProcessEngine:
-    """Runs scripted_container.py, without what this interpreter's site has."""
+    """Return an engine that runs scripted_container.py, without this interpreter's packages."""
     return ProcessEngine((sys.executable, "-I", "-S", str(SCRIPT)))
 
 
@@ -100,12 +98,3 @@ def told(response: InvocationResponse) -> dict[str, Any]:
     """Return what a scripted container says."""
     found: dict[str, Any] = json.loads(response.body)
     return found
-
-
-def eventually(found: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until something is so, or fail."""
-    deadline = time.monotonic() + seconds
-    nothing = threading.Event()
-    while not found():
-        assert time.monotonic() < deadline, "it has not come to pass"
-        nothing.wait(0.01)

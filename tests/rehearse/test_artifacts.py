@@ -1,4 +1,4 @@
-"""Model archives: what is unpacked, and what is refused in one line."""
+"""Model archives are unpacked, or refused in one line."""
 
 from __future__ import annotations
 

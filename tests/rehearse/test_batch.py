@@ -1,4 +1,4 @@
-"""Batch Transform jobs that run, and how payloads are cut and put together."""
+"""Batch Transform jobs run; payloads are cut and put together as AWS does."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from rehearse.batch.transform import ExecutionParameters, TransformJob
 from rehearse.data_plane.cleanup import Cleanup
 from rehearse.data_types import ContainerDefinition
 from rehearse.errors import TransformError, TransformStopped
-from tests.rehearse.rehearsal import LOVE, Rehearsal, eventually
+from tests.rehearse.rehearsal import LOVE, Rehearsal
 from tests.rehearse.scripted_variant import scripted_engine
+from tests.rehearse.waiting import eventually
 
 LINES = b'{"a": "\xe2\x80\xa8"}\n\n{"b": 2}\r\n{"c": 3}'
 
@@ -81,7 +82,7 @@ def model(rehearsal: Rehearsal) -> str:
 
 
 def transform(rehearsal: Rehearsal, model: str, uri: str, **changes: Any) -> str:
-    """Start a job that writes below s3://models/out/NAME; its name."""
+    """Start a job that writes below s3://models/out/NAME, and return its name."""
     name = rehearsal.name("job")
     source = {"S3DataType": "S3Prefix", "S3Uri": uri}
     given = {
@@ -240,7 +241,7 @@ def test_a_job_that_hangs_can_be_stopped(rehearsal: Rehearsal, tmp_path: Path) -
         job = TransformJob(asked, container, s3, engine, lines.append, stopping, lifetime.closing)
         running = threads.submit(job.run)
         try:
-            assert eventually(lambda: "holding" in lines)
+            eventually(lambda: "holding" in lines)
         finally:
             stopping.set()
         assert isinstance(running.exception(30), TransformStopped)

@@ -1,4 +1,4 @@
-"""What calls would cost, by the list."""
+"""What calls cost by the list prices."""
 
 from __future__ import annotations
 
@@ -17,18 +17,10 @@ from rehearse.data_types import (
 from rehearse.errors import PricesError
 from rehearse.metering.bill import Bill, VariantUsage
 from rehearse.metering.prices import PRICES, Prices
+from tests.clock import Clock
 
 PLAIN = ServerlessConfig(3072, 5)
 WARM = ServerlessConfig(2048, 5, provisioned_concurrency=2)
-
-
-class Clock:
-    """A time that moves when a test says so."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def running(config: VariantConfig) -> dict[str, ProductionVariant]:
@@ -86,7 +78,7 @@ def test_a_throttled_call_costs_nothing(bill: Bill) -> None:
 
 def test_provisioned_concurrency_costs_while_it_waits(bill: Bill, clock: Clock) -> None:
     bill.changed("e", running(WARM))
-    clock.now = 8 * 3600
+    clock.now += 8 * 3600
     assert only(bill).usd == pytest.approx(2 * 8 * 3600 * 0.00001)
     clock.now += 100
     assert only(bill).reserved_gb_seconds == pytest.approx(2 * 2 * (8 * 3600 + 100))
@@ -104,16 +96,16 @@ def test_a_call_that_spills_over_costs_as_on_demand(bill: Bill) -> None:
 
 def test_an_instance_costs_by_the_hour_until_it_is_deleted(bill: Bill, clock: Clock) -> None:
     bill.changed("e", running(InstanceConfig("ml.c5.large", 2)))
-    clock.now = 3600
+    clock.now += 3600
     bill.changed("e", {})
-    clock.now = 7200
+    clock.now += 3600
     assert only(bill).usd == pytest.approx(2 * 0.102)
     assert only(bill).unpriced == []
 
 
 def test_an_instance_without_a_price_is_named(bill: Bill, clock: Clock) -> None:
     bill.changed("e", running(InstanceConfig("ml.unheard.of")))
-    clock.now = 60
+    clock.now += 60
     assert only(bill).unpriced == ["ml.unheard.of"]
     assert only(bill).instance_seconds == 60
     assert only(bill).usd == 0.0
@@ -121,9 +113,9 @@ def test_an_instance_without_a_price_is_named(bill: Bill, clock: Clock) -> None:
 
 def test_an_update_is_paid_for_at_each_size(bill: Bill, clock: Clock) -> None:
     bill.changed("e", running(WARM))
-    clock.now = 10
+    clock.now += 10
     bill.changed("e", running(ServerlessConfig(2048, 5, provisioned_concurrency=1)))
-    clock.now = 20
+    clock.now += 10
     assert only(bill).reserved_gb_seconds == pytest.approx(2 * (20 + 10))
 
 

@@ -1,4 +1,4 @@
-"""Stacks: from a template to an answer, an update, a failure and nothing."""
+"""Stacks are created, updated, rolled back and deleted as on AWS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics in log lines."""
+"""Metrics in log lines become metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rehearse.metering.cloudwatch import embedded_metrics
-from tests.rehearse.rehearsal import Rehearsal, eventually
+from tests.rehearse.rehearsal import Rehearsal
+from tests.rehearse.waiting import eventually
 
 LINE: dict[str, Any] = {
     "_aws": {

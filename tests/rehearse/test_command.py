@@ -1,4 +1,4 @@
-"""The command as users start and end it."""
+"""The command `rehearse`, as users start and end it."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_bill_without_a_rehearsal_is_one_line() -> None:
     ]
 
 
-def test_a_shell_takes_the_exports_and_the_account_comes_at_the_end() -> None:
+def test_a_shell_takes_the_exports_and_the_bill_comes_at_the_end() -> None:
     process = subprocess.Popen(
         [*REHEARSE, "up", "--engine", "process", "--port", "0"], stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""Both engines with the real server; the sandbox seen from within by somebody else's container."""
+"""Both engines run the real server; a scripted container tells what the sandbox is like."""
 
 from __future__ import annotations
 
@@ -29,20 +29,21 @@ from rehearse.data_types import ContainerDefinition, Invocation, InvocationMetri
 from rehearse.errors import ContainerEngineError, ModelError, ModelNotReady
 from tests.conftest import BLOG, BUNDLED, lines
 from tests.contract.conftest import build
-from tests.rehearse.scripted_variant import SCRIPT, eventually
+from tests.rehearse.scripted_variant import SCRIPT
+from tests.rehearse.waiting import eventually
 
 JSON_LINES = {"Content-Type": "application/jsonlines"}
 
 
 @pytest.fixture(scope="session")
 def slim() -> str:
-    """The tag of this project's image."""
+    """Build this project's image, and return its tag."""
     return build("slim")
 
 
 @pytest.fixture(scope="session")
 def foreign(slim: str) -> Iterator[str]:
-    """An image whose `serve` is scripted.py; it has Python, and this project's code unused."""
+    """Build an image whose `serve` is scripted_container.py, on top of this project's."""
     client = docker.from_env()
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
@@ -63,7 +64,7 @@ def foreign(slim: str) -> Iterator[str]:
 
 @pytest.fixture
 def containers(slim: str) -> Iterator[DockerEngine]:
-    """The Docker engine; the test must have ended every container itself."""
+    """Give the Docker engine; the test must have ended every container itself."""
     assert slim
     engine = DockerEngine()
     yield engine
@@ -81,7 +82,7 @@ def leftovers(engine: DockerEngine) -> list[Any]:
 
 @pytest.fixture(params=["process", "docker"])
 def real(request: pytest.FixtureRequest) -> Iterator[tuple[ContainerEngine, ContainerDefinition]]:
-    """An engine, and this project's container with the bundled model."""
+    """Give an engine, and this project's container with the bundled model."""
     if request.param == "docker":
         image = request.getfixturevalue("slim")
         yield request.getfixturevalue("containers"), ContainerDefinition(image, BUNDLED, {})

@@ -1,4 +1,4 @@
-"""What the control plane takes and refuses, and the states of an endpoint."""
+"""The control plane takes and refuses what AWS does; an endpoint goes through its states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.rehearse.rehearsal import IMAGE, ROLE, Rehearsal, archive, eventually
+from tests.rehearse.rehearsal import IMAGE, ROLE, Rehearsal, archive
+from tests.rehearse.waiting import eventually
 
 ONE_LOOK = {"MaxAttempts": 1}
 
@@ -117,7 +118,7 @@ def test_a_serverless_endpoint_has_one_variant_and_no_instance(
 def test_what_the_service_model_does_not_have_is_told(
     rehearsal: Rehearsal, body: bytes, says: str
 ) -> None:
-    """Of clients that do not check it themselves."""
+    """Clients that do not check it themselves send it."""
     with closing(HTTPConnection(rehearsal.url.removeprefix("http://"))) as connection:
         target = {"X-Amz-Target": "SageMaker.CreateEndpointConfig"}
         signed = "AWS4-HMAC-SHA256 Credential=KEY/20300101/us-east-1/sagemaker/aws4_request"
@@ -339,13 +340,13 @@ def test_the_move_to_real_time_loses_no_call(rehearsal: Rehearsal, model: str) -
 
     with ThreadPoolExecutor(2) as threads:
         askers = [threads.submit(keep_asking, found) for found in variants]
-        assert eventually(lambda: all(variants))
+        eventually(lambda: all(variants))
         instance = rehearsal.config(
             model, VariantName="RealTime", InstanceType="ml.m5.large", InitialInstanceCount=1
         )
         client.update_endpoint(EndpointName=endpoint, EndpointConfigName=instance)
         assert rehearsal.status(endpoint) == "InService"
-        assert eventually(lambda: all(found == {"AllTraffic", "RealTime"} for found in variants))
+        eventually(lambda: all(found == {"AllTraffic", "RealTime"} for found in variants))
         moved.set()
         for asker in askers:
             asker.result(60)

@@ -1,4 +1,4 @@
-"""Endpoints: deployed, changed while they serve, deleted; nothing is lost, nothing is left."""
+"""Endpoints are deployed, changed while they serve, and deleted; no call is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from rehearse.data_types import (
     ProductionVariant,
     ServerlessConfig,
 )
-from tests.rehearse.scripted_variant import SMALL, eventually, told
+from tests.rehearse.scripted_variant import SMALL, told
+from tests.rehearse.waiting import eventually
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/e"
 
@@ -48,7 +49,7 @@ class ScriptedEndpoints:
         )
 
     def deploy(self, *variants: ProductionVariant) -> Future[str | None]:
-        """What failed, if anything, when it is over."""
+        """Deploy variants, and return what failed, if anything, when it is over."""
         over: Future[str | None] = Future()
         self.endpoints.deploy(ARN, lambda: list(variants), over.set_result)
         return over

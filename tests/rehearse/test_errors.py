@@ -17,7 +17,7 @@ ARN = "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/e"
 
 
 def below(root: type[BaseException], depth: int = 0) -> Iterator[tuple[int, str]]:
-    """The depth and the name of a class, and of each one below it in the order of the module."""
+    """Yield depth and name of a class, and of each one below it in the order of the module."""
     yield depth, root.__name__
     for each in root.__subclasses__():
         yield from below(each, depth + 1)

@@ -1,4 +1,4 @@
-"""A variant of instances: one container that is kept up."""
+"""An instance variant keeps one container running."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 from rehearse.data_types import InstanceConfig
 from rehearse.errors import ModelError, ModelNotReady, Oversize, ServiceUnavailable
 from tests.rehearse.conftest import Make
-from tests.rehearse.scripted_variant import NO_SWEEPS, ScriptedVariant, eventually, told
+from tests.rehearse.scripted_variant import NO_SWEEPS, ScriptedVariant, told
+from tests.rehearse.waiting import eventually
 
 LARGE = InstanceConfig("ml.m5.large")
 

@@ -1,4 +1,4 @@
-"""What reaches a container, what comes back, and the platform's words about errors."""
+"""A container gets what the platform passes on; its errors are told in the platform's words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""InvokeEndpoint on the wire: what reaches the container, and each error in its form."""
+"""InvokeEndpoint over HTTP: what reaches the container, and the form of each error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an empty account to an answer, with boto3 as AWS's blog writes it."""
+"""A rehearsal goes from an empty account to an answer, with boto3 as AWS's blog has it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.rehearse.rehearsal import IMAGE, LOVE, ROLE, Rehearsal, archive, eventually, rehearsing
+from tests.rehearse.rehearsal import IMAGE, LOVE, ROLE, Rehearsal, archive, rehearsing
+from tests.rehearse.waiting import eventually
 
 
 def test_the_blog_runs_unchanged(rehearsal: Rehearsal, packed: Path) -> None:
-    """create_model with ModelPackageName, ServerlessConfig 5120 / 5, invoke_endpoint."""
+    """Create a model of a package and an endpoint of 5120 MB and 5 at once, and invoke it."""
     data = rehearsal.put("blog/model.tar.gz", archive(packed))
     client, group = rehearsal.client("sagemaker"), rehearsal.name("group")
     client.create_model_package_group(ModelPackageGroupName=group)

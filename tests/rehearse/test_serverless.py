@@ -1,4 +1,4 @@
-"""A serverless variant: how many environments there are, and who gets which."""
+"""A serverless variant has as many environments as it needs, and calls get the right one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from rehearse.errors import (
     VariantReplaced,
 )
 from tests.rehearse.conftest import Make
-from tests.rehearse.scripted_variant import NO_SWEEPS, ScriptedVariant, eventually, told
+from tests.rehearse.scripted_variant import NO_SWEEPS, ScriptedVariant, told
+from tests.rehearse.waiting import eventually
 
 HASTY = replace(NO_SWEEPS, serverless_start_seconds=1.0, call_seconds=0.5)
 
@@ -32,7 +33,7 @@ def pids(calls: list[Future[InvocationResponse]]) -> set[int]:
 
 
 def held(scripted: ScriptedVariant, count: int) -> list[Future[InvocationResponse]]:
-    """Calls that wait in as many environments."""
+    """Return calls that wait in as many environments."""
     calls = scripted.hold(count)
     eventually(lambda: scripted.lines.count("holding") == count)
     assert scripted.variant.sizes() == (count, 0)
@@ -40,7 +41,7 @@ def held(scripted: ScriptedVariant, count: int) -> list[Future[InvocationRespons
 
 
 def gone(scripted: ScriptedVariant) -> bool:
-    """Whether a caller is told that another variant serves."""
+    """Return whether a caller is told that another variant serves."""
     try:
         scripted.tell()
     except VariantReplaced:
@@ -82,7 +83,7 @@ def test_exactly_what_exceeds_max_concurrency_is_throttled(make: Make) -> None:
 
 
 def test_environments_start_side_by_side(make: Make) -> None:
-    """Each waits for the others to be there."""
+    """Each call waits until all are there."""
     scripted = make(idle_seconds=0.0)
     scripted.variant.sweep()
     assert scripted.variant.sizes() == (0, 0)
