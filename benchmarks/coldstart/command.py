@@ -52,7 +52,6 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     model = options.model.resolve()
     launch = servers.ours(model)
     found.facts["model"] = model.name
-    found.facts["load of the machine at the start"] = f"{os.getloadavg()[0]:.1f}"
     start(launch, options.cpu)  # fills the page cache
     figures: dict[str, float] = {}
     for _ in tqdm(range(options.runs), unit="run", disable=not sys.stderr.isatty()):

@@ -23,7 +23,7 @@ FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8")
 
 
 def facts() -> dict[str, str]:
-    """Return the CPU, its flags, packages, date."""
+    """Return the date, the CPU and its flags, packages, and how busy the machine was before."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     fields = {name.strip(): value for name, _, value in (line.partition(": ") for line in lines)}
     flags = fields.get("flags", "").split()
@@ -33,6 +33,7 @@ def facts() -> dict[str, str]:
         "CPU flags": ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in FLAGS),
         "Python": platform.python_version(),
         "packages": ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES),
+        "load of the machine at the start": f"{os.getloadavg()[0]:.1f}",
     }
 
 
