@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.serve import emf
 from tests.serve.logged import Line, serving
 
 DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))]
 SETTINGS = (DOCS / "settings.md").read_text()
 OPERATIONS = (DOCS / "operations.md").read_text()
 DASHBOARD = (DOCS / "dashboard.json").read_text()
@@ -289,11 +291,7 @@ def test_the_page_of_settings_lists_every_one() -> None:
     assert all(f"`{name}`" in SETTINGS for name in platform)
 
 
-@pytest.mark.parametrize(
-    "document",
-    [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))],
-    ids=lambda path: path.name,
-)
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: path.name)
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     text = document.read_text()
     for target in re.findall(r"\]\(([^)#\s:]*(?:#[^)]*)?)\)", text):
@@ -308,3 +306,29 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
         assert f"\n[{reference}]: " in text, reference
     for reference in re.findall(r"^\[(\w+)\]: ", text, re.M):
         assert text.count(f"[{reference}]") > 1, reference
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda path: path.name)
+def test_files_that_are_named_are_there(document: Path) -> None:
+    for name in re.findall(r"`([\w-]+/[\w./-]+\.\w+)`", document.read_text()):
+        if (ROOT / name.partition("/")[0]).is_dir():  # else of a model archive
+            assert (ROOT / name).exists(), name
+
+
+def test_the_page_of_the_architecture_names_every_package_and_says_what_to_open() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {name.split(".")[0] for name in project["tool"]["setuptools"]["packages"]}
+    page = (DOCS / "architecture.md").read_text()
+    for name in packages | {"benchmarks", "deploy"}:
+        assert f"](../{name}" in page
+    rows = [row for row in table(page, "you want to change") if row[1]]
+    assert len(rows) > 30
+    assert all("](" in row[1] for row in rows)
+
+
+def test_the_commands_that_contributors_are_told_are_those_of_the_makefile() -> None:
+    told = re.findall(
+        r"^make ([\w./-]+)|`make ([\w./-]+)", (ROOT / "CONTRIBUTING.md").read_text(), re.M
+    )
+    targets = re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(), re.M)
+    assert {first or second for first, second in told} <= set(targets)

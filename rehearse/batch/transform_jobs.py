@@ -62,7 +62,10 @@ class TransformJobsBackend(ModelsBackend):
 
     @one_at_a_time
     def stop_transform_job(self, transform_job_name: str) -> None:
-        """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTransformJob.html"""
+        """Stop a transform job that has not ended.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTransformJob.html
+        """
         job = self.transform_jobs.get(transform_job_name)
         if job is None:
             arn = self.arn("transform-job", transform_job_name)

@@ -65,7 +65,10 @@ class EndpointsBackend(ModelsBackend):
 
     @one_at_a_time
     def update_endpoint(self, endpoint_name: str, endpoint_config_name: str) -> str:
-        """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html"""
+        """Update an endpoint to another configuration.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html
+        """
         endpoint = self._in_service(endpoint_name)
         variants = self._variants(endpoint_config_name)
         validation.check_update(endpoint.production_variants, variants)

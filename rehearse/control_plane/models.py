@@ -98,7 +98,10 @@ class ModelsBackend(SageMakerBackend):
 
     @one_at_a_time
     def delete_model_package(self, model_package_name: str) -> None:
-        """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackage.html"""
+        """Delete a version of a model package.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackage.html
+        """
         package = self.describe_model_package(model_package_name)
         del self.model_packages[package.arn]
         for key, arn in list(self.model_package_name_mapping.items()):

@@ -127,5 +127,8 @@ def to_response(answer: ContainerAnswer, cold: bool, billed_ms: int) -> Invocati
 
 
 def billed_milliseconds(seconds: float, setup_ms: float = 0.0) -> int:
-    """Return the milliseconds billed, begun ones in full: https://aws.amazon.com/sagemaker/pricing/"""
+    """Return the milliseconds billed, begun ones in full.
+
+    https://aws.amazon.com/sagemaker/pricing/
+    """
     return max(math.ceil(seconds * 1e3 + setup_ms), 1)
