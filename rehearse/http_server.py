@@ -68,10 +68,7 @@ class Application:
     """The WSGI application of a rehearsal."""
 
     def __init__(
-        self,
-        invoke_endpoint: InvokeEndpoint,
-        client: Callable[[str], Any],
-        bill: Callable[[], Any],
+        self, invoke_endpoint: InvokeEndpoint, client: Callable[[str], Any], bill: Callable[[], Any]
     ) -> None:
         self._invoke_endpoint = invoke_endpoint
         self._client = client

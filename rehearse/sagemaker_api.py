@@ -27,7 +27,7 @@ class Backend(EndpointsBackend, TransformJobsBackend):
 
 
 class Responses(SageMakerResponses):
-    """Has a method by the name of each action."""
+    """moto's responses, and those of ours: a method by the name of each action."""
 
     @property
     def _backend(self) -> Any:

@@ -1,4 +1,4 @@
-"""CloudFormation types that moto does not know in, calls of moto's backends out."""
+"""Add the CloudFormation types that moto does not know: package groups and alarms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moto.sagemaker import models
 
 
 class ModelPackageGroup(CloudFormationModel):
-    """AWS::SageMaker::ModelPackageGroup; Ref is its ARN, as with its siblings."""
+    """AWS::SageMaker::ModelPackageGroup; Ref is its ARN, as with SageMaker's other types."""
 
     def __init__(self, name: str, arn: str) -> None:
         self.name = name

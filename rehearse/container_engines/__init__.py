@@ -1,4 +1,4 @@
-"""The seam between the data plane and what runs containers: Docker, or processes."""
+"""State what the data plane asks of an engine that runs containers: Docker, or processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running container, whatever runs it: HTTP requests to it, the lines that it writes, its end."""
+"""Talk to a running container, whatever runs it: send it requests, log its lines, end it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class RunningContainer(ABC):
 
 
 class HttpClient:
-    """HTTP requests to a port of this machine, for any number of threads."""
+    """Sends HTTP requests to a port of this machine, for any number of threads."""
 
     def __init__(self, port: int) -> None:
         self._pool = urllib3.HTTPConnectionPool(

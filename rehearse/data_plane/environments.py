@@ -95,7 +95,7 @@ class EnvironmentStarter:
     def _await_ping(
         self, container: RunningContainer, deadline: float, closing: threading.Event
     ) -> None:
-        """Ping until a 200 comes; the platform goes on also where something else is answered."""
+        """Ping until a 200 comes; like the platform, go on where something else is answered."""
         last = "no ping was answered"
         while self.clock() < deadline:
             if closing.is_set():

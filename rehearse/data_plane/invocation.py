@@ -57,10 +57,7 @@ def check_size(body: bytes, largest: int) -> None:
 
 
 def send(
-    container: RunningContainer,
-    invocation: Invocation,
-    seconds: float,
-    clock: Callable[[], float],
+    container: RunningContainer, invocation: Invocation, seconds: float, clock: Callable[[], float]
 ) -> tuple[ContainerAnswer, float]:
     """Return the answer of a container, and when it came by that clock."""
     begun = time.time()

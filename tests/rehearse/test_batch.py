@@ -236,9 +236,9 @@ def test_a_job_that_hangs_can_be_stopped(rehearsal: Rehearsal, tmp_path: Path) -
     }
     lines: list[str] = []
     stopping, container = threading.Event(), ContainerDefinition("any", None, {})
-    with closing(Cleanup()) as lifetime, ThreadPoolExecutor(1) as threads:
+    with closing(Cleanup()) as cleanup, ThreadPoolExecutor(1) as threads:
         s3, engine = rehearsal.client("s3"), scripted_engine()
-        job = TransformJob(asked, container, s3, engine, lines.append, stopping, lifetime.closing)
+        job = TransformJob(asked, container, s3, engine, lines.append, stopping, cleanup.closing)
         running = threads.submit(job.run)
         try:
             eventually(lambda: "holding" in lines)
