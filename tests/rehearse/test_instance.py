@@ -12,7 +12,7 @@ from rehearse.data_types import InstanceConfig
 from rehearse.errors import ModelError, ModelNotReady, Oversize, ServiceUnavailable
 from tests.rehearse.conftest import Make
 from tests.rehearse.scripted_variant import NO_SWEEPS, ScriptedVariant, told
-from tests.rehearse.waiting import eventually
+from tests.rehearse.waiting import eventually, freeze
 
 LARGE = InstanceConfig("ml.m5.large")
 
@@ -57,12 +57,12 @@ def test_a_container_that_answers_no_ping_is_started_again(make: Make) -> None:
             scripted.clock.ahead += NO_SWEEPS.instance_ping_seconds
             scripted.variant.sweep()
 
-    os.kill(first, signal.SIGSTOP)
+    freeze(first)
     ping(2)  # it may just be slow
     os.kill(first, signal.SIGCONT)
     ping(1)
     assert scripted.tell()["pid"] == first
-    os.kill(first, signal.SIGSTOP)
+    freeze(first)
     ping(3)
     eventually(lambda: answers(scripted))
     assert scripted.tell()["pid"] != first

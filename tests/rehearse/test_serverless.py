@@ -23,7 +23,7 @@ from rehearse.errors import (
 )
 from tests.rehearse.conftest import Make
 from tests.rehearse.scripted_variant import NO_SWEEPS, ScriptedVariant, told
-from tests.rehearse.waiting import eventually
+from tests.rehearse.waiting import eventually, freeze
 
 HASTY = replace(NO_SWEEPS, serverless_start_seconds=1.0, call_seconds=0.5)
 
@@ -204,7 +204,7 @@ def test_a_command_that_is_not_there_is_one_line(make: Make) -> None:
 def test_an_environment_that_hangs_is_dropped_when_its_call_times_out(make: Make) -> None:
     scripted = make(quotas=HASTY)
     first = scripted.tell()["pid"]
-    os.kill(first, signal.SIGSTOP)
+    freeze(first)
     with pytest.raises(ModelError) as caught:
         scripted.ask(do="tell")
     assert caught.value.original_status == 0

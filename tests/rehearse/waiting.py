@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
+
+import psutil
 
 T = TypeVar("T")
 
@@ -18,3 +22,9 @@ def eventually(found: Callable[[], T], seconds: float = 60) -> T:
         assert time.monotonic() < deadline, "it has not come to pass"
         nothing.wait(0.01)
     return value
+
+
+def freeze(pid: int) -> None:
+    """Stop a process, and wait until it has stopped: it may answer once more until then."""
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
