@@ -94,6 +94,7 @@ class Benchmark:
         if options.out:
             page = options.out if options.out.suffix == ".md" else options.out / page.name
             figures = page.with_name(figures.name)
+            page.parent.mkdir(parents=True, exist_ok=True)
         if options.redraw:
             found = read(figures)
         else:
