@@ -23,6 +23,7 @@ from benchmarks.model_faults import spoiled_models
 from benchmarks.models import architectures
 from platform_facts import MODEL_DIR
 
+# On a machine with other work, even a ping may take seconds.
 START_SECONDS = 60.0
 # Large weights are hashed after the first answer: so long a served model is watched.
 WATCH_SECONDS = 3.0
@@ -84,7 +85,7 @@ def ask(running: servers.Server, url: str) -> int | None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         try:
-            requests.get(url, timeout=5)
+            requests.get(url, timeout=START_SECONDS)
             return None
         except requests.ConnectionError:
             code = running.process.poll()
@@ -104,7 +105,7 @@ def watch(url: str) -> requests.Response:
     """Return the first ping that fails, or else the last one."""
     end = time.monotonic() + WATCH_SECONDS
     while True:
-        answer = requests.get(f"{url}/ping", timeout=5)
+        answer = requests.get(f"{url}/ping", timeout=START_SECONDS)
         if answer.status_code != 200 or time.monotonic() > end:
             return answer
         time.sleep(0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import threading
 import time
@@ -41,7 +40,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace, found: Results) -> None:
     """Measure everything on each engine."""
-    found.facts["load of the machine at the start"] = f"{os.getloadavg()[0]:.1f}"
     others = machine.OtherWork()
     try:
         for kind in options.engines:
