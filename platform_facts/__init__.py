@@ -38,6 +38,10 @@ INSTANCE_BODY_BYTES = 6 * MEGABYTE
 BATCH_LARGEST_PAYLOAD_MB = 100
 BATCH_CALL_SECONDS = 600.0
 
+# What InvokeEndpoint passes on of an error, as OriginalMessage (shape Message of the service
+# model): https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+ORIGINAL_MESSAGE_CHARACTERS = 2048
+
 
 def vcpus(memory_mb: int) -> float:
     """Return the CPUs' worth of time that a serverless endpoint of this memory size gets."""

@@ -44,6 +44,7 @@ from model_handler.errors import (
     ModelError,
     TooManyError,
 )
+from platform_facts import ORIGINAL_MESSAGE_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +177,7 @@ def from_exception(error: BaseException, request_id: str) -> ServeError:
     return Overloaded(message, error.seconds) if isinstance(error, BusyError) else kind(message)
 
 
-# What InvokeEndpoint passes on of an error, as OriginalMessage:
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-MOST_CHARACTERS = 2048
-# How many of these the message may have; words of a client in it are clipped before.
+# How many characters of an error the message may have; words of a client in it are clipped before.
 MESSAGE_CHARACTERS = 1000
 # JSON may need this many characters for one of a text: an emoji is written \ud83d\ude00.
 ESCAPE_CHARACTERS = 12
@@ -207,7 +205,7 @@ def render(error: ServeError) -> tuple[bytes, int]:
     status, code = STATUS[type(error)]
     body = {"error": _fitting(str(error)), "code": code, "lines": []}
     listed: list[dict[str, object]] = []
-    room = MOST_CHARACTERS - len(json.dumps(body)) - len(', "omitted": 1234567890\n')
+    room = ORIGINAL_MESSAGE_CHARACTERS - len(json.dumps(body)) - len(', "omitted": 1234567890\n')
     for line in error.lines:
         entry = {"line": line.number, "error": line.reason}
         room -= len(json.dumps(entry)) + len(", ")

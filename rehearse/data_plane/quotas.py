@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from platform_facts import (
     CALL_SECONDS,
     INSTANCE_BODY_BYTES,
+    ORIGINAL_MESSAGE_CHARACTERS,
     PING_SECONDS,
     SERVERLESS_BODY_BYTES,
     STOP_SECONDS,
@@ -35,8 +36,7 @@ class Quotas:
     # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
     instance_start_seconds: float = 480.0
     instance_stop_seconds: float = STOP_SECONDS
-    # OriginalMessage is cut here (shape Message of the service model).
-    message_characters: int = 2048
+    message_characters: int = ORIGINAL_MESSAGE_CHARACTERS
     # Whether the time of a cold start is billed. Undocumented.
     setup_is_billed: bool = False
     # The memory of any instance: that of an ml.m5.large. The rehearsal does not tell types apart.
