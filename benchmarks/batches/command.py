@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.harness import pages, subjects
+from benchmarks.harness import machine, pages, subjects
 from benchmarks.harness.results import Benchmark, Results
 from benchmarks.harness.texts import REVIEWS
 from model_handler import Handler, Limits, tokens
@@ -44,11 +44,13 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     model.engine.settle()
     found.facts["model"] = f"{folder.name}, {options.threads} threads"
     found.facts["counts"] = f"the fastest of {options.runs} runs"
+    others = machine.OtherWork()
     sizes = [(length, count) for length in LENGTHS for count in TOKENS if count >= length]
     # All sizes by turns, so that a slow minute of the machine meets all.
     for length, count in sizes * options.runs:
         took = milliseconds(model.engine, count // length, length)
         found.add(f"{length} a text", {f"{count} tokens": took / count})
+    found.facts["other work"] = others.words()
     if options.data:
         from training import data
 
@@ -107,7 +109,8 @@ def page(results: Results) -> str:
 
     {results.command}
 
-Measured locally: {pages.machine(results)}. Milliseconds of a token in the
+Measured locally: {pages.machine(results)}. Other work on the machine
+meanwhile: {results.facts["other work"]}. Milliseconds of a token in the
 fastest run, by the length of the texts and the tokens in a run:
 
 {pages.table(["tokens a text", *(f"{count:,} a run" for count in TOKENS)], lines)}

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.coldstart import stages
-from benchmarks.harness import pages, servers, texts
+from benchmarks.harness import machine, pages, servers, texts
 from benchmarks.harness.client import body
 from benchmarks.harness.results import Benchmark, Results
 from benchmarks.harness.subjects import DEFAULT_MODEL
@@ -52,6 +52,7 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     model = options.model.resolve()
     launch = servers.ours(model)
     found.facts["model"] = model.name
+    others = machine.OtherWork()
     start(launch, options.cpu)  # fills the page cache
     figures: dict[str, float] = {}
     for _ in tqdm(range(options.runs), unit="run", disable=not sys.stderr.isatty()):
@@ -67,6 +68,7 @@ def measure(options: argparse.Namespace, found: Results) -> None:
             command = (sys.executable, "-c", PROGRAMS[who])
             figures = start(replace(launch, command=command), options.cpu)
             found.add(who, {"first answer": figures["cold"], "CPU time": figures["cpu"]})
+    found.facts["other work"] = others.words()
 
 
 def start(launch: servers.Launch, cpu: int) -> dict[str, float]:
@@ -114,7 +116,8 @@ def page(results: Results) -> str:
     colds = results.of("cold", "all")
     parts = [
         f"# Cold starts\n\n    {results.command}",
-        f"Measured locally: {pages.machine(results)}.",
+        f"Measured locally: {pages.machine(results)}. Other work on the machine meanwhile: "
+        f"{results.facts['other work']}.",
         f"From exec of the server to its first answer, on one CPU, with its files in the page "
         f"cache: **{pages.spread(colds, 0, 'ms')}**, {len(colds)} starts.",
     ]
