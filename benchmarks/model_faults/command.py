@@ -48,7 +48,7 @@ def run(fault: str, checkpoint: Path) -> dict[str, str]:
         directory, log = Path(folder) / "model", Path(folder) / "log"
         spoiled_models.make(fault, checkpoint, directory)
         launch = servers.ours(directory, MEMORY_SIZE_IN_MB="1024")
-        locked = spoiled_models.is_locked(fault)
+        locked = spoiled_models.FAULTS[fault][1] is spoiled_models.lock
         if locked and os.geteuid() == 0:
             # Root reads everything, unless it may never have that capability.
             command = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", *launch.command)

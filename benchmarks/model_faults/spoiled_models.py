@@ -22,11 +22,6 @@ def make(name: str, checkpoint: Path, directory: Path) -> None:
     spoil(directory / file)
 
 
-def is_locked(name: str) -> bool:
-    """Tell whether a fault shows only to a server that is not root, who may read everything."""
-    return FAULTS[name][1] is lock
-
-
 def trap(directory: Path) -> Path:
     """Return the file that code which came with a model leaves, beside the directory."""
     return directory.with_name("trap")

@@ -65,7 +65,7 @@ class Phases:
 
     def _warm_up(self) -> dict[int, float]:
         """Return the requests a second for each number of connections, in a closed loop."""
-        traffic = self._traffic(LINES)
+        traffic = Traffic(self.running.port, self.questions, LINES)
         seconds = self.seconds * WARM_UP_PART / len(self.connections)
         rates = {}
         for count in sorted(self.connections, reverse=True):
@@ -81,7 +81,9 @@ class Phases:
         """Measure latencies, memory and pings."""
         from tqdm import tqdm
 
-        traffics = {count: self._traffic(LINES) for count in self.connections}
+        traffics = {
+            count: Traffic(self.running.port, self.questions, LINES) for count in self.connections
+        }
         seconds = self.seconds / ROUNDS / len(traffics)
 
         def answered() -> int:
@@ -107,7 +109,7 @@ class Phases:
 
     def _saturate(self) -> float:
         """Ping while as much waits as connections can bring; return the records a second."""
-        traffic = self._traffic(MANY_LINES)
+        traffic = Traffic(self.running.port, self.questions, MANY_LINES)
         times = back_to_back(self.seconds * SATURATION_PART)
         with pinged(self.running.port) as pings:
             took = self._ask(traffic, max(self.connections), times)
@@ -148,9 +150,6 @@ class Phases:
         if self.running.process.poll() is not None:
             raise SystemExit("the server has ended by itself; its own words are above")
         return took
-
-    def _traffic(self, lines: range) -> Traffic:
-        return Traffic(self.running.port, self.questions, lines)
 
     def _count(self, who: str, traffic: Traffic) -> None:
         self.found.add(who, {what: traffic.counts[what] for what in COUNTS})
