@@ -75,9 +75,9 @@ other they would take {4 * statistics.median(alone):.2f} s.
 
 **Faults**, {found["calls"]:,.0f} calls of four clients in {found["seconds"]:.0f} s; injected:
 {injected}. Calls without an answer: {found["unanswered"]:.0f}.
-The longest took {found["longest"]:.1f} s (a call may take {found["call_seconds"]:g} s here, after a
-cold start). {found["started"]:.0f} environments were started, and {found["left"]:.0f} were left at
-the end.
+The longest took {found["longest"]:.1f} s: a call may take {found["call_seconds"]:g} s here after a
+cold start, and a container that hangs while it starts has three minutes, as on the platform.
+{found["started"]:.0f} environments were started, and {found["left"]:.0f} were left at the end.
 
 {table(("outcome", "calls"), outcomes)}
 """
