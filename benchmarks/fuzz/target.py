@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import containers, servers
@@ -38,12 +39,10 @@ def container(image: str, cpus: float) -> Iterator[Target]:
             counts = found["memory_stats"]["stats"]
             return float(counts.get("anon", counts.get("total_rss"))) / 1e6
 
-        def log() -> Iterable[bytes]:
-            lines: Iterable[bytes] = running.container.logs(stream=True, follow=False)
-            return lines
-
         running.wait(body("good"))
-        yield Target(running.port, memory, log)
+        yield Target(
+            running.port, memory, partial(running.container.logs, stream=True, follow=False)
+        )
 
 
 @contextmanager
