@@ -37,6 +37,8 @@ def ours(model: Path, module: str = "serve", **environment: str) -> Launch:
     # The heap as the image sets it up, before a process can.
     image = (ROOT / "Dockerfile").read_text()
     own |= re.findall(r"\b(MALLOC_ARENA_MAX|GLIBC_TUNABLES)=(\S+)", image)
+    # From the second start on there is byte code, as there is in the image.
+    own["PYTHONDONTWRITEBYTECODE"] = ""
     return Launch((sys.executable, "-m", module), ROOT, own | environment)
 
 
