@@ -29,7 +29,7 @@ REMEDY = "serve the checkpoint itself, on the full image"
 
 
 @dataclass(frozen=True)
-class Options:
+class PackOptions:
     """What the owner chooses.
 
     `max_length`: tokens a text is cut to, instead of what the checkpoint says. `pairs`: records
@@ -60,7 +60,7 @@ def convert(
     made: Path,
     scratch: Path,
     say: Callable[[str], None],
-    options: Options = Options(),
+    options: PackOptions = PackOptions(),
 ) -> float:
     """Write a portable packed model to the folder `made`; `scratch` is for files in between.
 

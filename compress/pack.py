@@ -81,7 +81,7 @@ def _run(options: Namespace, say: progress.Steps) -> None:
             options.portable_only,
             plan,
             options.archive,
-            convert.Options(options.max_length, options.pairs, options.tolerance),
+            convert.PackOptions(options.max_length, options.pairs, options.tolerance),
         )
         left_out, done = packed.left_out, f"logits within {packed.drift:.3f} of the checkpoint's"
     say.end()
@@ -99,7 +99,7 @@ def pack(
     portable_only: bool = False,
     plan: report.Plan | None = None,
     bundle: Path | None = None,
-    options: convert.Options = convert.Options(),  # noqa: B008  # frozen
+    options: convert.PackOptions = convert.PackOptions(),  # noqa: B008  # frozen
 ) -> Packed:
     """Convert a checkpoint, check the result, and only then put it at `out`.
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.models.architectures import make
 from compress import probe
-from compress.convert import Options, convert
+from compress.convert import PackOptions, convert
 from model_handler import Limits, ModelError, artifacts, manifest, tokens
 from model_handler.engines import Model
 from model_handler.tokens import Pairs, Text
@@ -40,12 +40,12 @@ TEXTS = (
 )
 
 
-def converted(checkpoint: Path, folder: Path, options: Options | None = None) -> Path:
+def converted(checkpoint: Path, folder: Path, options: PackOptions | None = None) -> Path:
     """Return the folder of a packed model."""
     made, scratch = folder / "made", folder / "scratch"
     made.mkdir(parents=True)
     scratch.mkdir()
-    convert(checkpoint, made, scratch, lambda _: None, options or Options(LENGTH))
+    convert(checkpoint, made, scratch, lambda _: None, options or PackOptions(LENGTH))
     return made
 
 
@@ -92,7 +92,7 @@ def test_weights_that_make_it_drift_are_kept_wider_and_said(
     tmp_path: Path, tolerance: float, operator: str
 ) -> None:
     checkpoint = make("bert", tmp_path / "bert")
-    made = converted(checkpoint, tmp_path, Options(LENGTH, tolerance=tolerance))
+    made = converted(checkpoint, tmp_path, PackOptions(LENGTH, tolerance=tolerance))
     plain, packed = both(checkpoint, made)
     assert np.abs(probe.logits(plain) - probe.logits(packed)).max() <= tolerance
     assert operators(made)[operator]  # int8 alone has none
@@ -103,7 +103,7 @@ def test_weights_that_make_it_drift_are_kept_wider_and_said(
 
 
 def test_only_the_worst_weights_are_wider(tmp_path: Path) -> None:
-    made = converted(make("bert", tmp_path / "bert"), tmp_path, Options(LENGTH, tolerance=0.1))
+    made = converted(make("bert", tmp_path / "bert"), tmp_path, PackOptions(LENGTH, tolerance=0.1))
     found = operators(made)
     assert found["MatMulNBits"]
     assert found["MatMulIntegerToFloat"]
@@ -119,12 +119,12 @@ def test_logits_that_are_close_may_move_by_less() -> None:
 def test_nothing_but_a_refusal_is_left_where_no_form_helps(tmp_path: Path) -> None:
     checkpoint = make("bert", tmp_path / "bert")
     with pytest.raises(probe.DriftError, match=r"0\.000 is allowed.*serve the checkpoint itself"):
-        converted(checkpoint, tmp_path, Options(LENGTH, tolerance=0.0))
+        converted(checkpoint, tmp_path, PackOptions(LENGTH, tolerance=0.0))
 
 
 def test_token_types_tell_the_second_text_of_a_pair(tmp_path: Path) -> None:
     checkpoint = make("bert", tmp_path / "bert")
-    made = converted(checkpoint, tmp_path, Options(LENGTH, pairs=True))
+    made = converted(checkpoint, tmp_path, PackOptions(LENGTH, pairs=True))
     plain, packed = both(checkpoint, made)
     pair = ("does it fit", "it fits and it was cheap")
     assert packed.pairs is Pairs.FEATURES
@@ -154,7 +154,7 @@ def test_what_cannot_be_packed_is_refused_in_one_line(
 ) -> None:
     checkpoint = make(name, tmp_path / name)
     with pytest.raises(ModelError, match=r"serve the checkpoint itself") as refusal:
-        converted(checkpoint, tmp_path, Options(LENGTH))
+        converted(checkpoint, tmp_path, PackOptions(LENGTH))
     assert reason in str(refusal.value)
     assert len(str(refusal.value).splitlines()) == 1
 
