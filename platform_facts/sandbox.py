@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from platform_facts import DISK_GB, vcpus
+from platform_facts import DISK_GB, PORT, vcpus
 
+TCP_PORT = f"{PORT}/tcp"  # as docker-py names the port that a container listens on
 USER = "993:990"
 TMP_OPTIONS = f"size={DISK_GB}g,mode=1777"
 NO_NEW_PRIVILEGES = "no-new-privileges"

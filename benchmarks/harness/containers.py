@@ -21,7 +21,6 @@ from platform_facts import CALL_SECONDS, MEMORY_SIZES_MB, MODEL_DIR, PORT, sandb
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-TCP_PORT = f"{PORT}/tcp"
 POLL_SECONDS = 0.05
 
 
@@ -110,14 +109,14 @@ def running(
         list(setup.command),
         detach=True,
         environment=dict(environment or {}),
-        ports={TCP_PORT: ("127.0.0.1", 0)},
+        ports={sandbox.TCP_PORT: ("127.0.0.1", 0)},
         volumes=[f"{source.resolve()}:{path}:ro" for source, path in setup.mounts.items()],
         working_dir=setup.folder,
         **options,
     )
     try:
         container.reload()
-        (published, *_) = container.ports[TCP_PORT] or [{}]
+        (published, *_) = container.ports[sandbox.TCP_PORT] or [{}]
         port = int(published["HostPort"])
         with closing(Client(port, CALL_SECONDS)) as client:
             yield Running(container, client, port)

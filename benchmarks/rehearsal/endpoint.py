@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.harness.client import Client
-from benchmarks.harness.containers import TCP_PORT
 from benchmarks.rehearsal.recording_engine import BODY, CALL, MEMORY_MB
+from platform_facts import sandbox
 from rehearse.container_engines.docker_engine import RUN_LABEL
 
 NAME = "measured"
@@ -77,7 +77,7 @@ def _port(engine: str, rehearsal: int) -> int:
 
         with closing(docker.from_env()) as client:
             newest = client.containers.list(limit=1, filters={"label": RUN_LABEL})[0]
-            (published, *_) = newest.ports[TCP_PORT] or [{}]
+            (published, *_) = newest.ports[sandbox.TCP_PORT] or [{}]
             return int(published["HostPort"])
     import psutil
 

@@ -17,13 +17,12 @@ from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container as DockersContainer
 from docker.types import Mount
 
-from platform_facts import DISK_GB, MODEL_DIR, PORT, sandbox
+from platform_facts import DISK_GB, MODEL_DIR, sandbox
 from rehearse.container_engines.running_container import LogLines, RunningContainer
 from rehearse.data_types import ContainerDefinition
 from rehearse.errors import ContainerEngineError
 
 RUN_LABEL = "rehearse.run"
-TCP_PORT = f"{PORT}/tcp"
 # Memory that runs out may end a process below the first one only. Docker notes it, but later.
 OUT_OF_MEMORY_SECONDS = 3.0
 OUT_OF_MEMORY_POLL_SECONDS = 0.05
@@ -90,7 +89,7 @@ class DockerEngine:
             "environment": dict(definition.environment),
             "labels": {RUN_LABEL: self.run},
             "mounts": mounts,
-            "ports": {TCP_PORT: ("127.0.0.1", None)},
+            "ports": {sandbox.TCP_PORT: ("127.0.0.1", None)},
         }
 
     def close(self) -> None:
@@ -110,7 +109,7 @@ class DockerContainer(RunningContainer):
     ) -> None:
         self.container = container
         # A container that has ended already has no published port; nobody answers on port 0.
-        (published, *_) = container.ports.get(TCP_PORT) or [{"HostPort": "0"}]
+        (published, *_) = container.ports.get(sandbox.TCP_PORT) or [{"HostPort": "0"}]
         super().__init__(int(published["HostPort"]))
         self._api: Any = container.client.api  # type: ignore[union-attr]  # it has one
         self._output = output
