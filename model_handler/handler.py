@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -72,7 +73,10 @@ class Handler:
         limits = limits or Limits()
         options = options or Options()
         self.stop = StopTime()
-        opened = partial(open_batched, directory, limits, options, open_model, clock, self.stop)
+        self._wanted = threading.Event()  # set once there is something to predict
+        opened = partial(
+            open_batched, directory, limits, options, open_model, clock, self.stop, self._wanted
+        )
         self._loader = Loader(opened, settle, limits.threads, self.stop, clock)
         self.start = self._loader.start
         self.wait = self._loader.wait
@@ -118,6 +122,8 @@ class Handler:
         number of texts that fit; and LogitError when a logit is no finite number.
         """
         cold, began = not self._loader.used.is_set(), self._clock()
+        if texts:
+            self._wanted.set()
         loaded = self._loader.load(deadline)
         if not texts:
             return Scored([], Usage(cold=cold))

@@ -77,10 +77,16 @@ def open_batched(
     open_model: Callable[[Path, Limits, Options], Model],
     clock: Callable[[], float],
     stop: StopTime,
+    wanted: threading.Event,
 ) -> Loaded:
-    """Open the model in a directory, and make the batcher that feeds it; raises ModelError."""
+    """Open the model in a directory, and make the batcher that feeds it; raises ModelError.
+
+    The model is proven, unless a prediction that is `wanted` already does so.
+    """
     began = clock()
     model = open_model(directory, limits, options)
+    if not wanted.is_set():
+        model.engine.prove()
     batcher = Batcher.for_model(model, limits.threads, clock, stop)
     batcher.settled = False
     seconds = clock() - began

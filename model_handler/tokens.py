@@ -145,3 +145,21 @@ def pad(rows: Sequence[Row], pad_id: int) -> Batch:
         if row.types is not None:
             types[index, : len(row)] = row.types
     return Batch(ids, mask, types)
+
+
+def join(batch: Batch, other: Batch, pad_id: int) -> Batch:
+    """Make one batch of two, the rows of each padded to the longer."""
+    import numpy as np
+
+    width = max(batch.ids.shape[1], other.ids.shape[1])
+
+    def both(kind: str, value: int) -> np.ndarray:
+        parts = (getattr(each, kind) for each in (batch, other))
+        return np.concatenate(
+            [
+                np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=value)
+                for part in parts
+            ]
+        )
+
+    return Batch(both("ids", pad_id), both("mask", 0), both("types", 0))

@@ -84,6 +84,9 @@ class Counter:
         self.real += int(batch.mask.sum())
         return (batch.mask[:, :1] * 0).astype("float32")
 
+    def prove(self) -> None:
+        """Compare nothing."""
+
     def settle(self) -> None:
         """Finish nothing."""
 

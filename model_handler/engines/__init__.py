@@ -21,6 +21,9 @@ class Engine(Protocol):
     def logits(self, batch: Batch) -> np.ndarray:
         """Compute the logits of a batch of B rows, float32 (B, L)."""
 
+    def prove(self) -> None:
+        """Compare the answer to a known text, unless a prediction has; raises EngineError."""
+
     def settle(self) -> None:
         """Finish what need not be done before the first prediction; others may predict meanwhile.
 

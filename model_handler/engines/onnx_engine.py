@@ -3,12 +3,14 @@
 It opens twice. First the portable graph as it is in the file, mapped: that takes a quarter of the
 time, but each run has to bring the weights into the layout of the CPU. Then, after the first
 prediction, `settle` opens the graph whose weights have that layout: pre-packed ones if the
-directory has them for this CPU, else it packs the portable ones.
+directory has them for this CPU, else it packs the portable ones. Never are both open: each has the
+weights in memory.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,14 +30,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# A probe runs beside the first texts if it makes a row of this many tokens at most: more padding
+# would take longer than a run of its own.
+WIDEST = 32
+
 
 def open_model(directory: Path, limits: Limits) -> Model:
-    """Open a packed model and run its probe (which also warms it up)."""
+    """Open a packed model; its first prediction, or `prove`, compares what it answers."""
     manifest = manifests.read(directory)
     manifests.glance(directory, manifest.files)
-    engine = OnnxEngine(directory, manifest, limits)
+    session = open_session(directory / manifest.graph, limits, pack=False)
     tokenizer = load_tokenizer(directory, manifest.max_length)
-    engine.probe(tokenizer)
+    probe = Probe.first(manifest, tokenizer)
+    engine = OnnxEngine(directory, manifest, limits, session, probe)
     return Model(
         name="onnxruntime",
         engine=engine,
@@ -53,52 +60,85 @@ def open_model(directory: Path, limits: Limits) -> Model:
 class OnnxEngine:
     """Runs a packed model on onnxruntime; safe to share between threads."""
 
-    def __init__(self, directory: Path, manifest: Manifest, limits: Limits) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        manifest: Manifest,
+        limits: Limits,
+        session: onnxruntime.InferenceSession,
+        probe: Probe,
+    ) -> None:
         self._directory = directory
         self._manifest = manifest
         self._limits = limits
-        self._probe: Probe | None = None
-        self._session = open_session(directory / manifest.graph, limits, pack=False)
+        self._probe = probe
+        self._proven = False
+        self._session: onnxruntime.InferenceSession | None = session
+        self._turn = threading.Lock()  # held while the session changes
 
     def logits(self, batch: Batch) -> np.ndarray:
-        """Compute the logits of a batch of B rows, float32 (B, L)."""
-        return run(self._session, batch)
+        """Compute the logits of a batch of B rows, float32 (B, L).
 
-    def probe(self, tokenizer: Tokenizer) -> None:
-        """Score the first probe text; raises EngineError unless the logits are the manifest's."""
-        rows = tokens.encode(tokenizer, self._manifest.probe_texts[:1])
-        batch = tokens.pad(rows, self._manifest.pad_id)
-        expected = self._manifest.probe_logits[0]
-        self._probe = Probe(batch, expected, self._manifest.tolerance)
-        self._probe.check(self._session)
+        The first time the probe runs as well; raises EngineError unless it is right.
+        """
+        session = self._open_session()
+        if self._proven:
+            return run(session, batch)
+        if self._manifest.equal_lengths or batch.ids.shape[1] > WIDEST:
+            self.prove()
+            return run(session, batch)
+        found = run(session, tokens.join(batch, self._probe.batch, self._manifest.pad_id))
+        self._probe.compare(found[-1])
+        self._proven = True
+        return found[:-1]
+
+    def prove(self) -> None:
+        """Run the probe, unless it has run; raises EngineError unless it is right."""
+        if not self._proven:
+            self._probe.check(self._open_session())
+            self._proven = True
 
     def settle(self) -> None:
         """Change over to the layout of this CPU, and hash the weights.
 
         In this order, since requests take several times as long until the change.
         """
-        prepacked = self._change_to_prepacked() if self._manifest.prepacked else None
-        if prepacked is None:
-            self._session = self._portable()
+        self.prove()
+        prepacked = self._change(self._manifest.prepacked != ())
         manifests.verify(self._directory, self._manifest.files, gently=True)
         if prepacked is not None:
             try:
                 manifests.verify(self._directory, prepacked.files, gently=True)
             except ModelError as error:
                 _warn(error)
-                self._session = self._portable()
+                self._change(False)
 
-    def _portable(self) -> onnxruntime.InferenceSession:
-        return open_session(self._directory / self._manifest.graph, self._limits)
+    def _open_session(self) -> onnxruntime.InferenceSession:
+        """Return the session, once no change is under way; raises EngineError if one failed."""
+        with self._turn:
+            if self._session is None:
+                raise EngineError("the model could not be opened again; the log has the reason")
+            return self._session
 
-    def _change_to_prepacked(self) -> Prepacked | None:
+    def _change(self, to_prepacked: bool) -> Prepacked | None:
+        """Close the session as soon as no run uses it, and open another.
+
+        Returns the pre-packed weights that it uses, if any.
+        """
+        with self._turn:
+            self._session = None
+            found = self._open_prepacked() if to_prepacked else None
+            if found is None:
+                self._session = open_session(self._directory / self._manifest.graph, self._limits)
+            return found
+
+    def _open_prepacked(self) -> Prepacked | None:
         """Use pre-packed weights that pass the probe; None if there are none, with a warning."""
         try:
             found = fitting(self._manifest)
             manifests.glance(self._directory, found.files)
             session = open_session(self._directory / found.graph, self._limits)
-            if self._probe is not None:
-                self._probe.check(session)
+            self._probe.check(session)
         except ModelError as error:
             _warn(error)
             return None
@@ -118,14 +158,24 @@ class Probe:
     expected: tuple[float, ...]
     tolerance: float
 
+    @classmethod
+    def first(cls, manifest: Manifest, tokenizer: Tokenizer) -> Probe:
+        """Make a batch of the first probe text of a manifest."""
+        rows = tokens.encode(tokenizer, manifest.probe_texts[:1])
+        return cls(tokens.pad(rows, manifest.pad_id), manifest.probe_logits[0], manifest.tolerance)
+
     def check(self, session: onnxruntime.InferenceSession) -> None:
         """Run the batch; raises EngineError when its logits are not those expected."""
-        import numpy as np
-
         try:
             found = run(session, self.batch)[0]
         except Exception as error:  # onnxruntime raises types of its own
             raise EngineError(f"onnxruntime cannot run the model: {error}") from error
+        self.compare(found)
+
+    def compare(self, found: np.ndarray) -> None:
+        """Raise EngineError when logits, float32 (L,), are not those expected."""
+        import numpy as np
+
         drift = np.abs(found - self.expected).max()
         if not drift <= self.tolerance:
             raise EngineError(

@@ -63,6 +63,9 @@ class TorchEngine:
         answer: np.ndarray = output.logits.float().numpy()
         return answer
 
+    def prove(self) -> None:
+        """Do nothing: opening has tried the model."""
+
     def settle(self) -> None:
         """Do nothing: all is done when the model is open."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from benchmarks.models import architectures
-from model_handler import Limits, ModelError, artifacts, memory, tokens
+from model_handler import Handler, Limits, ModelError, State, artifacts, memory, tokens
 from model_handler.tokens import Row
 
 
@@ -99,7 +100,24 @@ def test_a_spoiled_packed_model_is_refused_with_the_reason(
     shutil.copytree(packed, directory)
     spoil(directory)
     with pytest.raises(ModelError, match=message):
-        artifacts.open_model(directory, Limits())
+        Handler(directory).load()
+
+
+@pytest.mark.parametrize("text", ["fine", "the zip broke and nobody answers " * 9])
+def test_a_prediction_that_waits_for_the_load_shows_a_wrong_model(
+    tmp_path: Path, packed: Path, text: str
+) -> None:
+    directory = tmp_path / "model"
+    shutil.copytree(packed, directory)
+    edit_manifest(directory, probe_logits=[[9, 9, 9]])
+    handler = Handler(directory)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="answers its probe text wrongly"):
+            handler.predict([text])
+    end = time.monotonic() + 30
+    while handler.status.state is not State.FAILED and time.monotonic() < end:
+        time.sleep(0.01)
+    assert handler.status.state is State.FAILED
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ class Engine:
         found: np.ndarray = (ids * mask).sum(axis=1, keepdims=True).astype(np.float32)
         return found
 
+    def prove(self) -> None: ...
+
     def settle(self) -> None: ...
 
 

@@ -265,6 +265,15 @@ def test_a_logit_that_is_no_number_is_no_answer() -> None:
         handler.predict(["fine", "this text is longer, and reaches the weight"])
 
 
+def test_the_first_texts_are_answered_as_later_ones() -> None:
+    texts = ["fine", "It broke, and nobody answers.", "good " * 100]
+    loaded = Handler(BUNDLED)
+    loaded.load()
+    for some in (texts, texts[:1], texts[1:2], texts[2:]):
+        at_once = Handler(BUNDLED).score(some).logits
+        assert at_once == pytest.approx(loaded.score(some).logits, abs=1e-4)
+
+
 def test_who_waits_for_a_load_does_not_wait_for_ever() -> None:
     gate = Gate()
     handler = Handler(BUNDLED, open_model=gate)
