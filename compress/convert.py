@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import compress.drift as drifts
 from compress import checkpoint as checkpoints
-from compress import fusion, packed_files, prepack, probe, quantise
+from compress import early_tokenizer, fusion, packed_files, prepack, probe, quantise
 from compress.checkpoint import Checkpoint
 from compress.weights import Form
 from model_handler import Limits, engines, resources
 from model_handler import manifest as manifests
 from model_handler.errors import EngineError
+from model_handler.manifest import Early
 from model_handler.tokens import Pairs
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ def convert(
         allowed = original.texts.allowed(options.tolerance)
         last, wide = _quantise_within(allowed, original, source, made, say)
     packed_files.write_tokenizer(made, original.tokenizer)
-    _describe(original, made, last, equal_lengths, wide, allowed)
+    say("write the early tokenizer")
+    early = early_tokenizer.write(made, original.max_length)
+    _describe(original, made, last, equal_lengths, wide, allowed, early)
     return last.drift
 
 
@@ -187,6 +190,7 @@ def _describe(
     equal_lengths: bool,
     wide: str | None,
     allowed: float,
+    early: Early | None,
 ) -> None:
     """Write the manifest and the card."""
     logits = probe.answers(_runner(made / GRAPH), original.texts.batches)
@@ -215,6 +219,7 @@ def _describe(
         tolerance=max(probe.ROUNDING, round(2 * layout, 3)),
         equal_lengths=equal_lengths,
         pairs=original.pairs,
+        early=early,
     )
     manifest.write(made)
     packed_files.write_card(made, manifest, original.directory, last.drift, allowed)

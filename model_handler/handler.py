@@ -101,7 +101,7 @@ class Handler:
         """Find the texts that would be cut to the model's length; raises what `load` raises."""
         loaded = self._loader.load(deadline)
         check = partial(loaded.batcher.check, deadline)
-        rows = tokens.encode(loaded.model.tokenizer, texts, check=check)
+        rows = tokens.encode(loaded.model.encoder, texts, check=check)
         return {text for text, row in zip(texts, rows, strict=True) if row.truncated}
 
     def predict(self, texts: Sequence[Text]) -> list[outputs.Output]:
@@ -132,7 +132,7 @@ class Handler:
         once = list(dict.fromkeys(texts))  # equal texts are scored once
         most = batcher.affordable(deadline)
         check = partial(batcher.check, deadline)
-        rows = tokens.encode(model.tokenizer, once, most * MARGIN, check)
+        rows = tokens.encode(model.encoder, once, most * MARGIN, check)
         tokenised = self._clock()
         try:
             if len(rows) < len(once):

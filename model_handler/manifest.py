@@ -17,7 +17,9 @@ from model_handler.outputs import Label, ProblemType
 from model_handler.tokens import Pairs
 
 NAME = "manifest.json"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+# Version 3 has neither CRC-32 nor `early`.
+READABLE = (3, FORMAT_VERSION)
 # Files up to this size are checked before the first prediction, at a cost of a millisecond. Only
 # weights are larger; those go through the probe then. All are hashed after it.
 SMALL = 8_000_000
@@ -50,6 +52,22 @@ class Prepacked:
 
 
 @dataclass(frozen=True)
+class Early:
+    """What packed_tokenizer.py needs to know of a tokenizer, beside the file that tokie reads.
+
+    Ids come `before` and `after` those of a text. `wordless` ids stand for no word. Texts with one
+    of the `added` tokens in them are not plain. `direction`: the side that long texts are cut at.
+    """
+
+    file: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    wordless: tuple[int, ...]
+    added: tuple[str, ...]
+    direction: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a packed model is, and how to tell that it is whole and right.
 
@@ -73,6 +91,7 @@ class Manifest:
     pairs: Pairs = Pairs.TEXT_PAIR
     declared: bool = True
     prepacked: tuple[Prepacked, ...] = ()
+    early: Early | None = None
     validation: Mapping[str, Any] | None = None
     format_version: int = FORMAT_VERSION
 
@@ -90,10 +109,11 @@ def read(directory: Path) -> Manifest:
     fields = jsonfile.read(path)
     try:
         version = fields["format_version"]
-        if version != FORMAT_VERSION:
+        if version not in READABLE:
             raise ArtifactError(
-                f"{path} has format version {version}, this server reads {FORMAT_VERSION}: "
-                "pack the model again with this version's pack-model"
+                f"{path} has format version {version}, this server reads "
+                f"{' and '.join(map(str, READABLE))}: pack the model again with this version's "
+                "pack-model"
             )
         fields["labels"] = tuple(fields["labels"])
         fields["problem_type"] = ProblemType(fields["problem_type"])
@@ -104,6 +124,10 @@ def read(directory: Path) -> Manifest:
         fields["prepacked"] = tuple(
             Prepacked(**{**found, "files": _files(found["files"])}) for found in fields["prepacked"]
         )
+        if fields.get("early") is not None:
+            early = fields["early"]
+            lists = {name: tuple(value) for name, value in early.items() if type(value) is list}
+            fields["early"] = Early(**{**early, **lists})
         found = Manifest(**fields)
         _check_fields(found)
         return found
@@ -117,6 +141,8 @@ def _check_fields(found: Manifest) -> None:
     for packing in packings:
         if packing.graph not in packing.files:
             raise ValueError(f"its graph {packing.graph} is not among its files")
+    if found.early is not None and found.early.file not in found.files:
+        raise ValueError(f"{found.early.file} is not among its files")
     if {len(row) for row in found.probe_logits} != {len(found.labels)}:
         raise ValueError(f"it has {len(found.labels)} labels, its probes have more or fewer logits")
 

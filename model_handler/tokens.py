@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from tokenizers import Tokenizer
 
+    from model_handler.engines.packed_tokenizer import EarlyTokenizer
+
 # One text, or two that belong together, such as a question and a passage.
 Text = str | tuple[str, str]
 
@@ -71,7 +73,7 @@ def prepare(tokenizer: Tokenizer, max_length: int, side: str = "right") -> Token
 
 
 def encode(
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | EarlyTokenizer,
     texts: Sequence[Text],
     most: float = math.inf,
     check: Callable[[], None] = lambda: None,
@@ -98,7 +100,7 @@ def encode(
     return rows
 
 
-def _beginnings(tokenizer: Tokenizer, text: Text) -> Text:
+def _beginnings(tokenizer: Tokenizer | EarlyTokenizer, text: Text) -> Text:
     """Cut a text, or each of a pair, to as much as should give all tokens that are kept."""
     if isinstance(text, str):
         return _beginning(tokenizer, text)
@@ -106,7 +108,7 @@ def _beginnings(tokenizer: Tokenizer, text: Text) -> Text:
     return _beginning(tokenizer, first), _beginning(tokenizer, second)
 
 
-def _beginning(tokenizer: Tokenizer, text: str) -> str:
+def _beginning(tokenizer: Tokenizer | EarlyTokenizer, text: str) -> str:
     """Cut a very long text to as much as should give all tokens that are kept of it.
 
     Whole words only, since that is what tokenizers look at, unless a word is too long for one.

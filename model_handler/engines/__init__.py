@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from model_handler import tokens
+from model_handler.engines.packed_tokenizer import EarlyTokenizer
 from model_handler.outputs import Function, Label, ProblemType
 from model_handler.tokens import Batch, Pairs
 
@@ -55,7 +56,7 @@ class Model:
 
     name: str
     engine: Engine
-    tokenizer: Tokenizer
+    encoder: Tokenizer | EarlyTokenizer
     pad_id: int
     max_length: int
     labels: tuple[Label, ...]
@@ -64,10 +65,17 @@ class Model:
     pairs: Pairs = Pairs.TEXT_PAIR
     declared: bool = True
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The whole tokenizer, which may have to be opened; texts are encoded with `encoder`."""
+        return self.encoder.whole() if isinstance(self.encoder, EarlyTokenizer) else self.encoder
+
     @cached_property
     def wordless(self) -> frozenset[int]:
         """The token ids that stand for no word."""
-        return tokens.wordless(self.tokenizer)
+        if isinstance(self.encoder, EarlyTokenizer):
+            return self.encoder.wordless
+        return tokens.wordless(self.encoder)
 
     @property
     def pipeline_function(self) -> Function:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from model_handler import manifest as manifests
 from model_handler import resources, tokens
-from model_handler.engines import Model
+from model_handler.engines import Model, packed_tokenizer
+from model_handler.engines.packed_tokenizer import EarlyTokenizer
 from model_handler.errors import EngineError, ModelError
 from model_handler.manifest import Manifest, Prepacked
 from model_handler.resources import Limits
@@ -40,13 +41,13 @@ def open_model(directory: Path, limits: Limits) -> Model:
     manifest = manifests.read(directory)
     manifests.glance(directory, manifest.files)
     session = open_session(directory / manifest.graph, limits, pack=False)
-    tokenizer = load_tokenizer(directory, manifest.max_length)
+    tokenizer = packed_tokenizer.open_early(directory, manifest)
     probe = Probe.first(manifest, tokenizer)
-    engine = OnnxEngine(directory, manifest, limits, session, probe)
+    engine = OnnxEngine(directory, manifest, limits, session, probe, tokenizer)
     return Model(
         name="onnxruntime",
         engine=engine,
-        tokenizer=tokenizer,
+        encoder=tokenizer,
         pad_id=manifest.pad_id,
         max_length=manifest.max_length,
         labels=manifest.labels,
@@ -67,11 +68,13 @@ class OnnxEngine:
         limits: Limits,
         session: onnxruntime.InferenceSession,
         probe: Probe,
+        tokenizer: Tokenizer | EarlyTokenizer,
     ) -> None:
         self._directory = directory
         self._manifest = manifest
         self._limits = limits
         self._probe = probe
+        self._tokenizer = tokenizer
         self._proven = False
         self._session: onnxruntime.InferenceSession | None = session
         self._turn = threading.Lock()  # held while the session changes
@@ -99,12 +102,14 @@ class OnnxEngine:
             self._proven = True
 
     def settle(self) -> None:
-        """Change over to the layout of this CPU, and hash the weights.
+        """Change over to the layout of this CPU, open the whole tokenizer, and hash the files.
 
         In this order, since requests take several times as long until the change.
         """
         self.prove()
         prepacked = self._change(self._manifest.prepacked != ())
+        if isinstance(self._tokenizer, EarlyTokenizer):
+            self._tokenizer.whole()
         manifests.verify(self._directory, self._manifest.files, gently=True)
         if prepacked is not None:
             try:
@@ -159,7 +164,7 @@ class Probe:
     tolerance: float
 
     @classmethod
-    def first(cls, manifest: Manifest, tokenizer: Tokenizer) -> Probe:
+    def first(cls, manifest: Manifest, tokenizer: Tokenizer | EarlyTokenizer) -> Probe:
         """Make a batch of the first probe text of a manifest."""
         rows = tokens.encode(tokenizer, manifest.probe_texts[:1])
         return cls(tokens.pad(rows, manifest.pad_id), manifest.probe_logits[0], manifest.tolerance)
@@ -231,16 +236,3 @@ def run(session: onnxruntime.InferenceSession, batch: Batch) -> np.ndarray:
     wanted = {each.name: feed[each.name] for each in session.get_inputs()}
     logits: np.ndarray = session.run(["logits"], wanted)[0]
     return logits
-
-
-def load_tokenizer(directory: Path, max_length: int) -> Tokenizer:
-    """Read the tokenizer of a packed model; raises EngineError if it cannot be read."""
-    from tokenizers import Tokenizer
-
-    path = directory / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises plain Exception for a bad file
-        raise EngineError(f"tokenizers cannot read {path}: {error}") from error
-    side = (tokenizer.truncation or {}).get("direction", "right")
-    return tokens.prepare(tokenizer, max_length, side)

@@ -114,7 +114,7 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
     return Model(
         name="torch",
         engine=engine,
-        tokenizer=backend,
+        encoder=backend,
         pad_id=pad_id,
         max_length=length,
         labels=labels,

@@ -224,7 +224,7 @@ def test_encoding_ends_when_the_deadline_passes_though_the_pace_is_unknown() -> 
     assert handler._loader.loaded is not None
     handler._loader.loaded = replace(
         handler._loader.loaded,
-        model=replace(model, tokenizer=cast("Tokenizer", Slow())),
+        model=replace(model, encoder=cast("Tokenizer", Slow())),
     )
     texts = [f"number {place}" for place in range(100 * tokens.CHUNK)]
     with pytest.raises(LateError):

@@ -154,7 +154,7 @@ from model_handler.engines import onnx_engine
 directory = Path(sys.argv[1])
 found = manifest.read(directory)
 resources.configure_libraries(1)
-tokenizer = onnx_engine.load_tokenizer(directory, found.max_length)
+tokenizer = packed_tokenizer.open_whole(directory, found.max_length)
 session = onnx_engine.open_session(directory / found.graph, Limits())
 for row, logits in zip(tokens.encode(tokenizer, found.probe_texts), found.probe_logits):
     drift = numpy.abs(onnx_engine.run(session, tokens.pad([row], found.pad_id))[0] - logits).max()
