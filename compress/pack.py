@@ -8,7 +8,7 @@ import traceback
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -120,7 +120,7 @@ def pack(
             rows = examples.count(plan.file, task, plan.labelled)
         drift = convert.convert(found.directory, made, scratch, say, options)
         manifest = manifests.read(made)
-        replace(manifest, source=manifest.source | {"checkpoint": found.name}).write(made)
+        manifest._replace(source=manifest.source | {"checkpoint": found.name}).write(made)
         if not portable_only:
             say("pre-pack for this CPU")
             prepack.add(made)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from compress import folder, interrupts
@@ -72,4 +71,4 @@ def add(directory: Path) -> Prepacked:
 def enter(manifest: Manifest, found: Prepacked) -> Manifest:
     """Return the manifest with these pre-packed weights among the others."""
     others = tuple(there for there in manifest.prepacked if there.cpu != found.cpu)
-    return replace(manifest, prepacked=(*others, found))
+    return manifest._replace(prepacked=(*others, found))

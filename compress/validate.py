@@ -6,7 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ def validate(checkpoint: Path, made: Path, plan: Plan, rows: int) -> Report:
     with suppress(OSError):  # nobody may be there to read it
         print(report, flush=True)
     report.check(plan)
-    replace(manifest, validation=report.figures()).write(made)
+    manifest._replace(validation=report.figures()).write(made)
     packed_files.add_to_card(made, "Validated", str(report).partition("\n\n")[0])
     return report
 

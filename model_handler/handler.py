@@ -7,11 +7,10 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from model_handler import artifacts, outputs, tokens
 from model_handler.batching import StopTime
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """What scoring some texts took: counts, and seconds for each stage."""
 
     different: int = 0  # texts, since equal ones are scored once
@@ -40,8 +38,7 @@ class Usage:
     cold: bool = False  # nothing had been predicted before
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(NamedTuple):
     """One prediction for each of N texts, in their order, and what scoring them took.
 
     `logits`: float32 (N, L) for the L `labels`, None where there was no text. `function`: what

@@ -6,8 +6,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from model_handler.tokens import Row
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """Logits, float32 (N, L), and the seconds that they waited for the engine and took on it."""
 
     logits: np.ndarray

@@ -7,11 +7,10 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from model_handler import resources
 from model_handler.batching import Batcher, StopTime
@@ -37,8 +36,7 @@ class State(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """Where a load stands, and what is known once something is loaded.
 
     `failure` is why the load failed, None in any other state. `engine` names the engine, `labels`
@@ -61,8 +59,7 @@ class HasStatus(Protocol):
         """READY, and what is known of what was loaded."""
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A model that is open, the batcher that feeds its engine, and the status from then on."""
 
     model: Model
@@ -195,6 +192,6 @@ class Loader(Generic[T]):
         except Exception as error:
             log.exception("the model could not be loaded")
             failure = ModelError(f"unforeseen {type(error).__name__}; the log has more")
-        self.status = replace(self.status, state=State.FAILED, failure=failure)
+        self.status = self.status._replace(state=State.FAILED, failure=failure)
         log.error("model load failed: %s", failure)
         return False

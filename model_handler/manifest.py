@@ -7,9 +7,8 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from model_handler import jsonfile
 from model_handler.errors import ArtifactError
@@ -28,8 +27,7 @@ PIECE = 2 * 1024 * 1024
 PAUSES = 4
 
 
-@dataclass(frozen=True)
-class File:
+class File(NamedTuple):
     """What a file must be: its size in bytes, its sha256 in hexadecimal, and its CRC-32.
 
     The CRC-32, which a manifest may lack, tells damage without OpenSSL, whose library is 5 MB and
@@ -41,8 +39,7 @@ class File:
     crc32: int | None = None
 
 
-@dataclass(frozen=True)
-class Prepacked:
+class Prepacked(NamedTuple):
     """The same graph with its weights in the layout of one kind of CPU and one onnxruntime."""
 
     cpu: str
@@ -51,8 +48,7 @@ class Prepacked:
     files: dict[str, File]
 
 
-@dataclass(frozen=True)
-class Early:
+class Early(NamedTuple):
     """What packed_tokenizer.py needs to know of a tokenizer, beside the file that tokie reads.
 
     Ids come `before` and `after` those of a text. `wordless` ids stand for no word. Texts with one
@@ -67,8 +63,7 @@ class Early:
     direction: str
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(NamedTuple):
     """What a packed model is, and how to tell that it is whole and right.
 
     `graph` is portable. `probe_logits` are its own answers to `probe_texts`; on another CPU they
@@ -97,7 +92,7 @@ class Manifest:
 
     def write(self, directory: Path) -> None:
         """Write manifest.json into a directory, or replace the one that is there."""
-        text = json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(_fields(self), indent=1, ensure_ascii=False) + "\n"
         partial = directory / f".{NAME}.partial"
         partial.write_text(text, encoding="utf-8")
         partial.replace(directory / NAME)
@@ -240,6 +235,18 @@ def _pieces(path: Path) -> Iterator[bytes]:
                 yield piece
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _fields(value: Any) -> Any:
+    """Turn named tuples into dictionaries, also those inside of others."""
+    if isinstance(value, Mapping):
+        return {name: _fields(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        names = getattr(value, "_fields", None)
+        if names is not None:
+            return {name: _fields(each) for name, each in zip(names, value, strict=True)}
+        return [_fields(each) for each in value]
+    return value
 
 
 def _files(found: Mapping[str, Any]) -> dict[str, File]:

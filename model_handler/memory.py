@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from model_handler import jsonfile
 from model_handler.errors import ArtifactError
@@ -11,8 +11,7 @@ from model_handler.resources import Limits
 from platform_facts import MEGABYTE, MEMORY_SIZES_MB
 
 
-@dataclass(frozen=True)
-class Footprint:
+class Footprint(NamedTuple):
     """What serving a kind of model takes: bytes without weights, and the files of the weights.
 
     Of several patterns the first that fits a file counts.

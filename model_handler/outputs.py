@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +37,7 @@ class Function(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """The likeliest label of one text and its probability, in (0, 1].
 
     `scores` has the probability of each label, if it was asked for.
@@ -50,16 +48,14 @@ class Prediction:
     scores: dict[Label, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(NamedTuple):
     """The labels of one text whose score reaches the threshold, and the score of each label."""
 
     predicted_labels: list[Label]
     scores: dict[Label, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(NamedTuple):
     """The values of one text by the names of the model's outputs; often only one."""
 
     predicted_values: dict[Label, float]

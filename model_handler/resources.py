@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from platform_facts import MEGABYTE, vcpus
 
@@ -13,8 +13,7 @@ from platform_facts import MEGABYTE, vcpus
 FEATURES = "avx2 avx512bw avx512_vnni avx_vnni amx_int8 asimddp i8mm sve".split()
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """Threads to compute with, and bytes of memory, None where no limit is known."""
 
     threads: int = 1

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,24 +35,27 @@ class Pairs(StrEnum):
     FEATURES = "features"  # there, and in {"features": [..., ...]} as well
 
 
-@dataclass(frozen=True, slots=True)
 class Row:
     """The token ids of one text or pair, and their token types, None where all are 0.
 
     `truncated`: the text was cut to the model's length.
     """
 
-    ids: array[int]
-    types: array[int] | None = None
-    truncated: bool = False
+    __slots__ = ("ids", "truncated", "types")
+
+    def __init__(
+        self, ids: array[int], types: array[int] | None = None, truncated: bool = False
+    ) -> None:
+        self.ids = ids
+        self.types = types
+        self.truncated = truncated
 
     def __len__(self) -> int:
         """Count the tokens."""
         return len(self.ids)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Rows that run together, padded to the longest: int64 (B, T) each.
 
     `mask` is 1 where there is a token, 0 where a row is padded; `types` are the token types, which

@@ -11,10 +11,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Flask, Response, g, request
 
@@ -35,8 +34,7 @@ if TYPE_CHECKING:
 PING_WAIT_SECONDS = PING_SECONDS / 2
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """All that answers requests: made once, at the start, and shared by all threads."""
 
     settings: Settings

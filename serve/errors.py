@@ -32,7 +32,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from model_handler.errors import (
     ArtifactError,
@@ -47,8 +47,7 @@ from model_handler.errors import (
 from platform_facts import ORIGINAL_MESSAGE_CHARACTERS
 
 
-@dataclass(frozen=True, slots=True)
-class BadLine:
+class BadLine(NamedTuple):
     """A line that holds no record: its number in the body, counted from 1, and the reason."""
 
     number: int

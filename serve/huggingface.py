@@ -9,9 +9,8 @@ differences.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from model_handler import Handler, Scored, Text, outputs
 from model_handler.outputs import Function
@@ -35,8 +34,7 @@ class Shape(Enum):
     LIST = "a list"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One object of a body: how many records it holds, and how they are to be answered.
 
     `top_k`: how many labels for each text, None for all; 0 where it was not given, which gives the
@@ -50,11 +48,12 @@ class Question:
     truncation: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Body(wire.Body):
-    """The records of all questions, in order, and the questions."""
+class Body(NamedTuple):
+    """What wire.Body has: the records of all questions, in order; and the questions."""
 
-    questions: Sequence[Question] = ()
+    records: list[Record | BadLine]
+    single: bool
+    questions: Sequence[Question]
 
 
 def usual(media_type: str) -> str:
@@ -78,12 +77,13 @@ def read(body: bytes, media_type: str) -> Body:
 
 def needs_model(body: Body) -> bool:
     """Return whether the model decides what can be read: there are pairs, or no text may be cut."""
-    return wire.needs_model(body) or not all(each.truncation for each in body.questions)
+    uncut = not all(each.truncation for each in body.questions)
+    return uncut or wire.needs_model(wire.Body(body.records))
 
 
 def for_model(body: Body, handler: Handler, deadline: float) -> Body:
     """Replace what this model cannot read by the reason: pairs, and texts that may not be cut."""
-    records = [*wire.for_model(body, handler, deadline).records]
+    records = [*wire.for_model(wire.Body(body.records), handler, deadline).records]
     if not all(each.truncation for each in body.questions):
         may_be_cut = [each.truncation for each in body.questions for _ in range(each.size)]
         places = [
@@ -95,7 +95,7 @@ def for_model(body: Body, handler: Handler, deadline: float) -> Body:
         for place, each in places:
             if each.text in too_long:
                 records[place] = BadLine(each.number, TOO_LONG)
-    return replace(body, records=records)
+    return body._replace(records=records)
 
 
 def answer(body: Body, scored: Scored, media_type: str) -> bytes:
@@ -149,11 +149,12 @@ def _asked(number: int, value: Any) -> tuple[Question, list[Record | BadLine]] |
         inputs = value.get("inputs", {key: value[key] for key in value if key != "parameters"})
         if isinstance(inputs, list):
             records = list(_items(number, inputs))
-            return replace(question, size=len(records), shape=Shape.LIST), records
+            return question._replace(size=len(records), shape=Shape.LIST), records
         if "inputs" not in value and "text" not in value:
             raise BadRecordError(f'no "inputs" in the object; {EXPECTED}')
         shape = Shape.PAIR if isinstance(inputs, dict) else Shape.TEXT
-        return replace(question, shape=shape), [Record(number, _text(inputs, '"inputs"'))]
+        one: list[Record | BadLine] = [Record(number, _text(inputs, '"inputs"'))]
+        return question._replace(shape=shape), one
     except BadRecordError as error:
         return BadLine(number, str(error))
 
@@ -196,7 +197,7 @@ def _top_k(question: Question, value: Any) -> Question:
     whole = isinstance(value, float) and value.is_integer() and value >= 1
     if value is not None and not whole:
         raise BadRecordError('"top_k" must be a whole number from 1, or null for all labels')
-    return replace(question, top_k=None if value is None else int(value))
+    return question._replace(top_k=None if value is None else int(value))
 
 
 def _function(question: Question, value: Any) -> Question:
@@ -205,10 +206,10 @@ def _function(question: Question, value: Any) -> Question:
         return question
     if name not in list(Function):
         raise BadRecordError('"function_to_apply" must be sigmoid, softmax, none or default')
-    return replace(question, function=Function(name))
+    return question._replace(function=Function(name))
 
 
 def _truncation(question: Question, value: Any) -> Question:
     if not isinstance(value, bool):
         raise BadRecordError('"truncation" must be true or false')
-    return replace(question, truncation=value)
+    return question._replace(truncation=value)

@@ -9,8 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model_handler import Handler, Labels, Output, Prediction, Usage
 
@@ -20,12 +19,11 @@ if TYPE_CHECKING:
 NAMESPACE = "ServerlessSentiment"
 
 
-@dataclass(frozen=True)
-class Values:
+class Values(NamedTuple):
     """Metrics by name, each with its unit, and their dimensions."""
 
     metrics: Mapping[str, tuple[float, str]]
-    dimensions: Mapping[str, str] = field(default_factory=dict)
+    dimensions: Mapping[str, str] = {}  # of a type without methods to change it
 
 
 def embed(values: Values, endpoint: str) -> dict[str, Any]:
@@ -76,7 +74,6 @@ def call(usage: Usage) -> Values:
     )
 
 
-@dataclass
 class PredictionCounts:
     """What was predicted for some records: how often each label, and sums to make means of.
 
@@ -84,10 +81,16 @@ class PredictionCounts:
     values.
     """
 
-    records: int = 0
-    labels: Counter[str] = field(default_factory=Counter)
-    confidence: float | None = None
-    values: dict[str, float] = field(default_factory=dict)
+    def __init__(
+        self,
+        records: int = 0,
+        labels: Mapping[str, int] | None = None,
+        confidence: float | None = None,
+    ) -> None:
+        self.records = records
+        self.labels = Counter(labels)
+        self.confidence = confidence
+        self.values: dict[str, float] = {}
 
     def add(self, other: PredictionCounts) -> None:
         """Add what was predicted for others."""
@@ -153,7 +156,7 @@ class Window:
     def add(self, found: PredictionCounts, known: Sequence[str]) -> None:
         """Add predictions; of a model with these labels, if it gives any."""
         with self._lock:
-            self._counts.add(PredictionCounts(labels=Counter(dict.fromkeys(known, 0))))
+            self._counts.add(PredictionCounts(labels=dict.fromkeys(known, 0)))
             self._counts.add(found)
             first, self._first = self._first, False
             if not self._running:

@@ -7,9 +7,8 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndp
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from werkzeug.datastructures import MIMEAccept
 
@@ -30,8 +29,7 @@ INFERENCE_ID_CHARACTERS = 64
 _CHARSETS = {"utf-8", "utf8", "us-ascii", "ascii"}
 
 
-@dataclass(frozen=True)
-class RequestOptions:
+class RequestOptions(NamedTuple):
     """What a request asks for: the type of its body ("" if not told), and that of the answer."""
 
     media_type: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from model_handler import Output, Pairs, Text
 from serve.errors import BadLine, clip
@@ -16,8 +15,7 @@ _TEXT_KEYS = ("features", "text", "inputs")
 Outcome = Output | BadLine
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A text or pair of texts to score, and the number of its line in the body, counted from 1.
 
     `wrong`: the reason why it is no record unless the model reads pairs where this one stood.

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 
 from model_handler import Output, Usage
 
@@ -24,27 +23,27 @@ class Stages(dict[str, float]):
             self[name] = time.monotonic() - began
 
 
-@dataclass
 class RequestSummary:
     """What is known of one request so far.
 
     `inference_id` and `attributes` are the client's, `request_id` is ours.
     """
 
-    route: str
-    inference_id: str
-    attributes: str
-    request_id: str = field(default_factory=lambda: os.urandom(16).hex())
-    began: float = field(default_factory=time.monotonic)
-    time: float = field(default_factory=time.time)
-    bytes_in: int = 0
-    records: int = 0
-    bad_records: int = 0
-    usage: Usage = field(default_factory=Usage)
-    predictions: Sequence[Output] = ()
-    by_code: bool = False  # answered by the owner's code, which alone knows of predictions
-    code: str | None = None  # of the error, if it was one
-    stages: Stages = field(default_factory=Stages)
+    def __init__(self, route: str, inference_id: str, attributes: str) -> None:
+        self.route = route
+        self.inference_id = inference_id
+        self.attributes = attributes
+        self.request_id = os.urandom(16).hex()
+        self.began = time.monotonic()
+        self.time = time.time()
+        self.bytes_in = 0
+        self.records = 0
+        self.bad_records = 0
+        self.usage = Usage()
+        self.predictions: Sequence[Output] = ()
+        self.by_code = False  # answered by the owner's code, which alone knows of predictions
+        self.code: str | None = None  # of the error, if it was one
+        self.stages = Stages()
 
     def received(self, size: int, began: float) -> None:
         """Take over the size of the body, and when the first byte of the request came."""
@@ -56,7 +55,7 @@ class RequestSummary:
     def scored(self, usage: Usage, predictions: Sequence[Output]) -> None:
         """Take over the predictions, and what they took."""
         # What needs the model before there is anything to score waits for its load, too.
-        self.usage = replace(usage, queue=self.stages.get("queue", 0.0) + usage.queue)
+        self.usage = usage._replace(queue=self.stages.get("queue", 0.0) + usage.queue)
         self.predictions = predictions
         self.stages |= {
             "queue": self.usage.queue,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from model_handler import artifacts
 from model_handler.outputs import THRESHOLD
@@ -38,15 +38,14 @@ class SettingsError(Exception):
     """A variable has a value that cannot be used; the message says which ones can."""
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """All settings, each beside what it protects and how to choose it."""
 
     # The port to listen on. Multi-container endpoints set it:
     # https://docs.aws.amazon.com/sagemaker/latest/dg/inference-pipeline-real-time.html
     port: int = PORT
     # Where the model lies: where the platform puts one if it has, else the bundled model.
-    model_dir: Path = field(default_factory=artifacts.default_dir)
+    model_dir: Path = artifacts.default_dir()
     # The owner's code, none when empty: a file of the code directory (inference.py), or the dotted
     # name of an installed module. The SageMaker SDK sets this and the next one for an entry point:
     # https://github.com/aws/sagemaker-python-sdk/blob/master/src/sagemaker/model.py
@@ -101,22 +100,23 @@ class Settings:
     # A dimension of the metrics, for whoever has several endpoints; no variable of the platform
     # tells it.
     endpoint_name: str = ""
-    # time.monotonic() when the process read its settings, some 40 ms after its start.
-    started: float = field(default_factory=time.monotonic, compare=False)
+    # time.monotonic() when this module was imported, some 40 ms after the start of the process.
+    started: float = time.monotonic()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read settings from a mapping, os.environ by default; raise SettingsError."""
+        own = cls()
         read = _Reader(os.environ if environment is None else environment)
         model_dir = read.text("MODEL_DIR")
         batch = read.text("SAGEMAKER_BATCH").lower() == "true"
         return cls(
-            port=read.number("SAGEMAKER_BIND_TO_PORT", 1, 65535) or cls.port,
+            port=read.number("SAGEMAKER_BIND_TO_PORT", 1, 65535) or own.port,
             model_dir=Path(model_dir) if model_dir else artifacts.default_dir(),
             program=read.text("SAGEMAKER_PROGRAM"),
             submit_directory=read.text("SAGEMAKER_SUBMIT_DIRECTORY"),
             value_error_status=int(read.choice("VALUE_ERROR_STATUS", "400", "500")),
-            default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or cls.default_accept,
+            default_accept=read.text("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or own.default_accept,
             model_load=read.choice("MODEL_LOAD", "background", "lazy", "eager"),
             ping_ready=read.choice("PING_READY", "live", "strict"),
             max_length=read.number("MAX_LENGTH", 1, 8192),
@@ -125,12 +125,12 @@ class Settings:
             memory_mb=read.number("MEMORY_SIZE_IN_MB", 128, 1_000_000),
             max_payload_mb=read.number("MAX_PAYLOAD_MB", 1, BATCH_LARGEST_PAYLOAD_MB)
             or read.batch_payload()
-            or cls.max_payload_mb,
+            or own.max_payload_mb,
             deadline_seconds=read.number("DEADLINE_SECONDS", 1, 3600)
-            or (int(BATCH_CALL_SECONDS) - SPARE_SECONDS if batch else cls.deadline_seconds),
-            max_in_flight=read.number("MAX_IN_FLIGHT", 1, 256) or cls.max_in_flight,
+            or (int(BATCH_CALL_SECONDS) - SPARE_SECONDS if batch else own.deadline_seconds),
+            max_in_flight=read.number("MAX_IN_FLIGHT", 1, 256) or own.max_in_flight,
             on_bad_record=read.choice("ON_BAD_RECORD", "fail", "report"),
-            threshold=read.share("THRESHOLD", cls.threshold),
+            threshold=read.share("THRESHOLD", own.threshold),
             response_format=read.choice("RESPONSE_FORMAT", "sagemaker", "huggingface"),
             log_level=read.choice("LOG_LEVEL", "info", "debug", "warning", "error", "critical"),
             metrics=read.choice("METRICS", "emf", "off"),
@@ -138,9 +138,9 @@ class Settings:
         )
 
 
-@dataclass(frozen=True)
 class _Reader:
-    environment: Mapping[str, str]
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
 
     def text(self, name: str) -> str:
         return self.environment.get(name, "").strip()

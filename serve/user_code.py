@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -103,8 +103,8 @@ class UserCode:
             stages.setdefault("queue", time.monotonic() - call.entered)
             summary.stages |= stages
             infer = stages.get("infer", 0.0)
-            summary.usage = replace(
-                call.usage, queue=stages["queue"], tokenise=0.0, infer=infer, cold=cold
+            summary.usage = call.usage._replace(
+                queue=stages["queue"], tokenise=0.0, infer=infer, cold=cold
             )
 
     def _fault(self, error: BaseException, summary: RequestSummary) -> errors.ServeError:

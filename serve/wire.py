@@ -5,9 +5,8 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jsonlines
 
@@ -35,8 +34,7 @@ _GZIP = b"\x1f\x8b\x08"
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """What a body holds, in order. `single` says it was one JSON object, outside any list."""
 
     records: list[Record | BadLine]
@@ -92,7 +90,7 @@ def needs_model(body: Body) -> bool:
 
 def for_model(body: Body, handler: Handler, deadline: float) -> Body:
     """Replace what this model cannot read by the reason; load the model for that."""
-    return replace(body, records=only_readable(body.records, handler.load(deadline).pairs))
+    return body._replace(records=only_readable(body.records, handler.load(deadline).pairs))
 
 
 def answer(body: Body, scored: Scored, media_type: str) -> bytes:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from model_handler import tokens
 from model_handler.engines.packed_tokenizer import EarlyTokenizer
 from model_handler.outputs import Function, Label, ProblemType
 from model_handler.tokens import Batch, Pairs
@@ -32,8 +29,7 @@ class Engine(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What the owner of a plain checkpoint may choose; the manifest of a packed model has both.
 
     `max_length`: tokens that texts are cut to, None for what the checkpoint says.
@@ -45,18 +41,18 @@ class Options:
     runs_code: bool = False
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """An engine that is open, and what is needed to feed it and to read its answers.
 
     `equal_lengths`: answers change when a row is padded, so only rows of one length run together.
     `declared`: config.json names the problem_type, else transformers' rule for a missing one gave
-    it.
+    it. `wordless`: the token ids that stand for no word.
     """
 
     name: str
     engine: Engine
     encoder: Tokenizer | EarlyTokenizer
+    wordless: frozenset[int]
     pad_id: int
     max_length: int
     labels: tuple[Label, ...]
@@ -69,13 +65,6 @@ class Model:
     def tokenizer(self) -> Tokenizer:
         """The whole tokenizer, which may have to be opened; texts are encoded with `encoder`."""
         return self.encoder.whole() if isinstance(self.encoder, EarlyTokenizer) else self.encoder
-
-    @cached_property
-    def wordless(self) -> frozenset[int]:
-        """The token ids that stand for no word."""
-        if isinstance(self.encoder, EarlyTokenizer):
-            return self.encoder.wordless
-        return tokens.wordless(self.encoder)
 
     @property
     def pipeline_function(self) -> Function:

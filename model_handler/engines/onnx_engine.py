@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from model_handler import manifest as manifests
 from model_handler import resources, tokens
@@ -48,6 +47,7 @@ def open_model(directory: Path, limits: Limits) -> Model:
         name="onnxruntime",
         engine=engine,
         encoder=tokenizer,
+        wordless=packed_tokenizer.wordless(tokenizer),
         pad_id=manifest.pad_id,
         max_length=manifest.max_length,
         labels=manifest.labels,
@@ -155,8 +155,7 @@ def _warn(reason: ModelError) -> None:
     log.warning("pre-packed weights are not used, the portable graph is: %s", reason)
 
 
-@dataclass(frozen=True)
-class Probe:
+class Probe(NamedTuple):
     """A batch of one text, and the logits that it must give."""
 
     batch: Batch

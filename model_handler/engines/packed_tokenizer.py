@@ -49,7 +49,7 @@ class EarlyTokenizer:
         import tokie
 
         self._tokenizer = tokie.Tokenizer.from_file(str(path))
-        self._early = early
+        self.early = early
         self._max_length = max_length
         self._open_whole = open_whole
         self._whole: Tokenizer | None = None
@@ -59,12 +59,7 @@ class EarlyTokenizer:
     @property
     def truncation(self) -> dict[str, Any]:
         """How texts are cut, as tokenizers has it."""
-        return {"max_length": self._max_length, "direction": self._early.direction}
-
-    @property
-    def wordless(self) -> frozenset[int]:
-        """The token ids that stand for no word."""
-        return frozenset(self._early.wordless)
+        return {"max_length": self._max_length, "direction": self.early.direction}
 
     def encode_batch_fast(self, texts: Sequence[Text]) -> Sequence[Any]:
         """Encode texts, without their places in the texts; raises what `open_whole` raises."""
@@ -92,13 +87,13 @@ class EarlyTokenizer:
             isinstance(text, str)
             and text.isascii()
             and text.isprintable()
-            and not any(token in text for token in self._early.added)
+            and not any(token in text for token in self.early.added)
         )
 
     def encode(self, text: str) -> Encoding:
         """Encode a plain text, uncut."""
         words = self._tokenizer.encode(text, add_special_tokens=False).ids
-        ids = [*self._early.before, *words, *self._early.after]
+        ids = [*self.early.before, *words, *self.early.after]
         if len(self._encoded) < KEPT:
             self._encoded[text] = ids
         return Encoding(ids)
@@ -129,6 +124,13 @@ def open_early(directory: Path, manifest: Manifest) -> Tokenizer | EarlyTokenize
         except Exception as error:  # tokie is not installed, or does not know the file
             log.warning("the early tokenizer is not used: %s", error)
     return whole()
+
+
+def wordless(tokenizer: Tokenizer | EarlyTokenizer) -> frozenset[int]:
+    """Find the token ids that stand for no word."""
+    if isinstance(tokenizer, EarlyTokenizer):
+        return frozenset(tokenizer.early.wordless)
+    return tokens.wordless(tokenizer)
 
 
 def open_whole(directory: Path, max_length: int) -> Tokenizer:

@@ -115,6 +115,7 @@ def open_model(directory: Path, limits: Limits, options: Options | None = None) 
         name="torch",
         engine=engine,
         encoder=backend,
+        wordless=tokens.wordless(backend),
         pad_id=pad_id,
         max_length=length,
         labels=labels,

@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -120,7 +119,7 @@ def test_equal_texts_are_scored_once() -> None:
     class Counting(Gate):
         def __call__(self, directory: Path, limits: Limits, options: Options) -> Model:
             model = super().__call__(directory, limits, options)
-            return replace(model, engine=self.count(model.engine))
+            return model._replace(engine=self.count(model.engine))
 
         def count(self, engine: Engine) -> Engine:
             run = engine.logits
@@ -222,9 +221,8 @@ def test_encoding_ends_when_the_deadline_passes_though_the_pace_is_unknown() -> 
             return tokenizer.encode_batch_fast(texts)
 
     assert handler._loader.loaded is not None
-    handler._loader.loaded = replace(
-        handler._loader.loaded,
-        model=replace(model, encoder=cast("Tokenizer", Slow())),
+    handler._loader.loaded = handler._loader.loaded._replace(
+        model=model._replace(encoder=cast("Tokenizer", Slow())),
     )
     texts = [f"number {place}" for place in range(100 * tokens.CHUNK)]
     with pytest.raises(LateError):

@@ -6,7 +6,6 @@ import json
 import logging
 import shutil
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert found is not None
     manifest = manifests.read(directory)
     files = manifest.files | manifests.describe(directory / found.file)
-    replace(manifest, early=found, files=files).write(directory)
+    manifest._replace(early=found, files=files).write(directory)
     return directory
 
 
@@ -72,8 +71,11 @@ def settle(handler: Handler) -> None:
 
 @pytest.mark.parametrize("texts", [PLAIN, *((text,) for text in ODD), (*PLAIN, *ODD)])
 def test_each_text_is_encoded_as_by_the_tokenizer(whole: Path, texts: tuple[Text, ...]) -> None:
-    expected = tokens.encode(open_whole(whole, 128), texts)
-    assert tokens.encode(early(whole), texts) == expected
+    expected, found = (
+        [(row.ids, row.types, row.truncated) for row in tokens.encode(encoder, texts)]
+        for encoder in (open_whole(whole, 128), early(whole))
+    )
+    assert found == expected
 
 
 def test_plain_texts_need_no_tokenizers(whole: Path) -> None:

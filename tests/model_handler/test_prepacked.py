@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +41,7 @@ def settled(directory: Path) -> tuple[Handler, list[Prediction]]:
 def edit(directory: Path, change: Callable[[manifest.Prepacked], manifest.Prepacked]) -> None:
     """Change the entry of the pre-packed weights."""
     found = manifest.read(directory)
-    replace(found, prepacked=tuple(map(change, found.prepacked))).write(directory)
+    found._replace(prepacked=tuple(map(change, found.prepacked))).write(directory)
 
 
 def weights(directory: Path) -> Path:
@@ -61,7 +60,7 @@ def spoil_and_sign(directory: Path) -> None:
     """Spoiled weights whose hash is right, as a faulty tool would write them."""
     path = weights(directory)
     flip(path)
-    edit(directory, lambda p: replace(p, files={**p.files, **manifest.describe(path)}))
+    edit(directory, lambda p: p._replace(files={**p.files, **manifest.describe(path)}))
 
 
 def test_right_ones_are_mapped(model: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -81,8 +80,8 @@ def test_right_ones_are_mapped(model: Path, caplog: pytest.LogCaptureFixture) ->
         (lambda d: os.truncate(weights(d), 100), "it has 100 bytes"),
         (lambda d: weights(d).unlink(), "cannot be read"),
         (spoil_and_sign, "onnxruntime cannot (open|run)|logits are off"),
-        (lambda d: edit(d, lambda p: replace(p, cpu="pdp-11")), "there are some for pdp-11 with"),
-        (lambda d: edit(d, lambda p: replace(p, onnxruntime="1.0")), "with onnxruntime 1.0"),
+        (lambda d: edit(d, lambda p: p._replace(cpu="pdp-11")), "there are some for pdp-11 with"),
+        (lambda d: edit(d, lambda p: p._replace(onnxruntime="1.0")), "with onnxruntime 1.0"),
     ],
 )
 def test_wrong_ones_are_left_for_the_portable_graph(
@@ -106,7 +105,7 @@ def test_wrong_ones_are_left_for_the_portable_graph(
 
 
 def test_they_can_be_added_for_another_cpu(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    edit(model, lambda p: replace(p, cpu="pdp-11"))
+    edit(model, lambda p: p._replace(cpu="pdp-11"))
     pack_model(["--prepack-only", str(model)])
     assert f"weights for {resources.cpu_kind()} added" in capsys.readouterr().out
     kinds = [found.cpu for found in manifest.read(model).prepacked]
