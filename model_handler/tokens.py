@@ -54,6 +54,15 @@ class Row:
         """Count the tokens."""
         return len(self.ids)
 
+    def __eq__(self, other: object) -> bool:
+        """Compare all that a row has."""
+        names = self.__slots__
+        return isinstance(other, Row) and all(
+            getattr(self, name) == getattr(other, name) for name in names
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # an array has none either
+
 
 class Batch(NamedTuple):
     """Rows that run together, padded to the longest: int64 (B, T) each.

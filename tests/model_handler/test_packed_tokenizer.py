@@ -71,11 +71,8 @@ def settle(handler: Handler) -> None:
 
 @pytest.mark.parametrize("texts", [PLAIN, *((text,) for text in ODD), (*PLAIN, *ODD)])
 def test_each_text_is_encoded_as_by_the_tokenizer(whole: Path, texts: tuple[Text, ...]) -> None:
-    expected, found = (
-        [(row.ids, row.types, row.truncated) for row in tokens.encode(encoder, texts)]
-        for encoder in (open_whole(whole, 128), early(whole))
-    )
-    assert found == expected
+    expected = tokens.encode(open_whole(whole, 128), texts)
+    assert tokens.encode(early(whole), texts) == expected
 
 
 def test_plain_texts_need_no_tokenizers(whole: Path) -> None:
@@ -96,7 +93,7 @@ def test_a_file_of_another_format_is_left_alone(
     path.write_bytes(b"something else")
     manifest = manifests.read(model)
     fields = json.loads((model / manifests.NAME).read_text())
-    fields["files"][path.name] = vars(manifests.describe(path)[path.name])
+    fields["files"][path.name] = manifests.describe(path)[path.name]._asdict()
     (model / manifests.NAME).write_text(json.dumps(fields))
     assert Handler(model).predict(["I love it"]) == Handler(BUNDLED).predict(["I love it"])
     assert "the early tokenizer is not used" in caplog.text
@@ -112,7 +109,7 @@ def test_a_text_that_was_encoded_otherwise_is_told_of(
     vocabulary["love"], vocabulary["hate"] = vocabulary["hate"], vocabulary["love"]
     path.write_text(json.dumps(fields))
     manifest = json.loads((model / manifests.NAME).read_text())
-    manifest["files"][path.name] = vars(manifests.describe(path)[path.name])
+    manifest["files"][path.name] = manifests.describe(path)[path.name]._asdict()
     (model / manifests.NAME).write_text(json.dumps(manifest))
     handler = Handler(model)
     settle(handler)

@@ -149,7 +149,7 @@ def test_the_portable_graph_is_right_on_a_cpu_without_vnni(
 import sys, numpy
 from pathlib import Path
 from model_handler import Limits, manifest, resources, tokens
-from model_handler.engines import onnx_engine
+from model_handler.engines import onnx_engine, packed_tokenizer
 directory = Path(sys.argv[1])
 found = manifest.read(directory)
 resources.configure_libraries(1)
