@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.harness import cpu_kind
 from benchmarks.harness.client import AnswerError, Client
 from benchmarks.harness.servers import PLAIN, ROOT
 from platform_facts import CALL_SECONDS, MEMORY_SIZES_MB, MODEL_DIR, PORT, sandbox, vcpus
 
 if TYPE_CHECKING:
+    from docker import DockerClient
     from docker.models.containers import Container
 
 POLL_SECONDS = 0.05
@@ -104,13 +106,19 @@ def running(
     if cpus:
         options["nano_cpus"] = int(cpus * 1e9)
     engine = docker.from_env()
+    variables, mounts = dict(environment or {}), {**setup.mounts}
+    if cpu_kind.hidden():
+        variables = cpu_kind.environment(
+            _variables(engine, image) | variables, cpu_kind.LIBRARY_THERE
+        )
+        mounts |= cpu_kind.mounts()
     container = engine.containers.run(
         image,
         list(setup.command),
         detach=True,
-        environment=dict(environment or {}),
+        environment=variables,
         ports={sandbox.TCP_PORT: ("127.0.0.1", 0)},
-        volumes=[f"{source.resolve()}:{path}:ro" for source, path in setup.mounts.items()],
+        volumes=[f"{source.resolve()}:{path}:ro" for source, path in mounts.items()],
         working_dir=setup.folder,
         **options,
     )
@@ -123,6 +131,12 @@ def running(
     finally:
         container.remove(force=True)
         engine.close()
+
+
+def _variables(engine: DockerClient, image: str) -> dict[str, str]:
+    """Return the environment that an image sets."""
+    found = engine.images.get(image).attrs["Config"]["Env"] or []
+    return dict(each.split("=", 1) for each in found)
 
 
 def fitting() -> list[int]:
