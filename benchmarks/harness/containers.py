@@ -57,6 +57,7 @@ class Running:
     container: Container
     client: Client
     port: int
+    asked: float  # time.time() just before the engine was asked for it
 
     def post(self, body: bytes) -> float:
         """Return the seconds an answer takes; raises GoneError with the reason when none comes."""
@@ -74,10 +75,14 @@ class Running:
         except (AnswerError, OSError) as error:
             raise GoneError(self.reason(error)) from error
 
+    def alive(self) -> bool:
+        """Tell whether it has not ended."""
+        self.container.reload()
+        return bool(self.container.status == "running")
+
     def killed(self) -> bool:
         """Tell whether it has ended, or its worker was killed (SIGKILL: for memory)."""
-        self.container.reload()
-        return self.container.status != "running" or b"SIGKILL" in self.container.logs(tail=50)
+        return not self.alive() or b"SIGKILL" in self.container.logs(tail=50)
 
     def reason(self, error: Exception) -> str:
         """Say why no answer came."""
@@ -112,6 +117,7 @@ def running(
             _variables(engine, image) | variables, cpu_kind.LIBRARY_THERE
         )
         mounts |= cpu_kind.mounts()
+    asked = time.time()
     container = engine.containers.run(
         image,
         list(setup.command),
@@ -127,7 +133,7 @@ def running(
         (published, *_) = container.ports[sandbox.TCP_PORT] or [{}]
         port = int(published["HostPort"])
         with closing(Client(port, CALL_SECONDS)) as client:
-            yield Running(container, client, port)
+            yield Running(container, client, port, asked)
     finally:
         container.remove(force=True)
         engine.close()
