@@ -6,6 +6,7 @@ All run on one thread. CPU time rather than wall time: other work on the machine
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import time
 from collections.abc import Callable
@@ -108,12 +109,10 @@ def products(folder: Path, tokens: int, place: Path) -> int:
 
 
 def _multiplied(node: dict[str, list[dict[str, list[int]]]]) -> int:
-    """Return the products of one node: those of its result, each over the weight's depth."""
-    import math
-
+    """Return the products of one node: for each number of its result, as many as a row is long."""
     (made,) = (shape for each in node["output_type_shape"] for shape in each.values())
-    _, weight, *_ = (shape for each in node["input_type_shape"] for shape in each.values())
-    return math.prod(made) * weight[0]
+    left, *_ = (shape for each in node["input_type_shape"] for shape in each.values())
+    return math.prod(made) * left[-1]
 
 
 def fastest(run: Callable[[], object], runs: int) -> float:
