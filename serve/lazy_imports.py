@@ -79,6 +79,8 @@ DEFERRED = {
     "flask.cli": "",
     "flask.templating": "DispatchingJinjaLoader Environment _default_template_ctx_processor "
     "render_template render_template_string stream_template stream_template_string",
+    "hashlib": "sha1",  # and hmac: OpenSSL's library, of 5 MB
+    "hmac": "compare_digest",
     "html": "",
     "importlib.metadata": "",
     "jinja2": "BaseLoader FileSystemLoader",
@@ -88,7 +90,7 @@ DEFERRED = {
     "numpy._typing": "",
     "pickle": "",
     "pkgutil": "",
-    "shutil": "",
+    "shutil": "rmtree",  # and bz2 and lzma, with a library each
     "ssl": "",
     "tokenizers.implementations": "BertWordPieceTokenizer ByteLevelBPETokenizer CharBPETokenizer "
     "SentencePieceBPETokenizer SentencePieceUnigramTokenizer",

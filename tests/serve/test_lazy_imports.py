@@ -48,7 +48,7 @@ def run(code: str) -> str:
 def test_a_server_that_has_answered_has_none_of_the_code_that_it_does_not_need() -> None:
     # Submodules, which only the real packages import; a package itself may be a stand-in.
     code = """
-names = '''_ssl _decimal _ctypes asyncio click.core flask.testing http.server
+names = '''_ssl _hashlib _bz2 _lzma _decimal _ctypes asyncio click.core flask.testing http.server
 importlib.metadata._meta jinja2.environment logging.handlers numpy._typing._array_like
 onnx opentelemetry pydantic requests tokenizers.implementations.base_tokenizer torch transformers
 werkzeug.sansio.multipart'''.split()
@@ -80,6 +80,11 @@ with app.test_request_context(method="POST", data={"a": "b"}):
     assert flask.request.form["a"] == "b"
 assert issubclass(flask.testing.FlaskClient, werkzeug.test.Client)
 assert isinstance(uuid.uuid4(), uuid.UUID)
+import hashlib, hmac, secrets, shutil, tempfile
+assert hashlib.sha256(b"").hexdigest().startswith("e3b0")
+assert secrets.compare_digest("a", "a") and hmac.digest(b"k", b"m", "sha1")
+with tempfile.TemporaryDirectory() as folder:
+    assert shutil.disk_usage(folder).total > 0
 assert issubclass(ssl.SSLError, OSError) and ssl.CERT_NONE is sys.modules["ssl"].CERT_NONE
 assert sizeof(c_void_p) in (4, 8)
 import numpy.typing, numpy.ma, pickle
