@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
+from benchmarks.harness import cpu_kind
+
 PROJECT = "sagemaker-serverless-sentiment"
 # The module whose main() runs each benchmark, and what it measures.
 BENCHMARKS = {
@@ -34,9 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{PROJECT} {version(PROJECT)}")
+    parser.add_argument(
+        "--cpu-kind",
+        choices=[kind.lower() for kind in cpu_kind.KINDS],
+        help="kind of CPU to measure on: avx2 is the platform's, and hides AVX-512, VNNI and AMX "
+        "where the machine has them (takes root, gcc and CPUID that can fault)",
+    )
     parser.add_argument("name", metavar="NAME", choices=BENCHMARKS, help="one of those below")
     parser.add_argument("options", nargs=argparse.REMAINDER, help="of that benchmark")
     chosen = parser.parse_args(arguments)
+    if chosen.cpu_kind:
+        words = ["--cpu-kind", chosen.cpu_kind, chosen.name, *chosen.options]
+        cpu_kind.become(chosen.cpu_kind.upper(), [sys.executable, "-m", "benchmarks", *words])
     try:
         import_module(BENCHMARKS[chosen.name][0]).main(chosen.options)
     except ModuleNotFoundError as error:

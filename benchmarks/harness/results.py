@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.harness import machine
+from benchmarks.harness import cpu_kind, machine
 
 
 @dataclass
@@ -110,4 +110,5 @@ class Benchmark:
     def _command(self, arguments: Sequence[str]) -> str:
         """Return the command, without the folders of this machine, which are nobody's business."""
         words = [Path(word).name if "/" in word else word for word in arguments]
-        return shlex.join(["python", "-m", "benchmarks", self.name, *words])
+        kind = ["--cpu-kind", cpu_kind.AVX2.lower()] if cpu_kind.hidden() else []
+        return shlex.join(["python", "-m", "benchmarks", *kind, self.name, *words])

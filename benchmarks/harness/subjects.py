@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from benchmarks.harness import servers, texts
 
 DEFAULT_MODEL = servers.ROOT / "models" / "clothing-sentiment"
 CHECKPOINT = servers.ROOT / "build" / "benchmarks" / "roberta-base-shaped"
 REVIEWS = 64
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,19 @@ def prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
     It is done in a process of its own: what stays mapped in this one would stay in the page cache
     when that is dropped, and a server would find it there.
     """
+    return _apart(_prepare, model, checkpoint, data)
+
+
+def packed_subject(folder: Path) -> Subject:
+    """Return a packed model whose own answer, computed in another process, is the right one."""
+    return _apart(_subject, folder, folder, servers.ours(folder))
+
+
+def _apart(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Call a function in a process of its own."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(_prepare, model, checkpoint, data).result()
+        return pool.submit(function, *arguments, **named).result()
 
 
 def packed(checkpoint: Path) -> Path:
