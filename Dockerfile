@@ -57,6 +57,9 @@ RUN --mount=type=bind,from=sources,target=/sources \
     && rm /opt/venv/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.* \
     && find /opt/venv \( -name '*.a' -o -type d -name tests \) -prune -exec rm -r {} + \
     && $COMPILE /opt/venv/lib
+# What a start touches of large libraries lies together, for platforms that load images by the block.
+RUN --mount=type=bind,source=requirements,target=/requirements \
+    python3 /requirements/library_order.py /opt/venv/lib/python3*/site-packages
 
 
 # torch first and without its dependencies, from PyTorch's own index of CPU builds: the Linux

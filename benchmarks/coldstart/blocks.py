@@ -11,15 +11,21 @@ import re
 import shutil
 import signal
 import sys
+import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.harness import cpu_kind, page_cache, servers, texts
 from benchmarks.harness.client import body
 from benchmarks.harness.subjects import Subject
+from requirements import library_order
+from requirements.library_order import Recorded
+
+T = TypeVar("T")
 
 PLACE = servers.ROOT / "build" / "benchmarks"  # on a disk, which /tmp may not be
 # The kernel's own, and what hides VNNI.
@@ -74,7 +80,31 @@ def opened(subject: Subject) -> Opened:
 def touched(subject: Subject, files: list[Path]) -> list[Touched]:
     """Return what a start touches of its files, the most first; raises UnknownError.
 
-    It takes root: for a mount namespace, and for the device's read-ahead.
+    Libraries have the order that they have in the image.
+    """
+    packages, recorded = Path(sysconfig.get_path("platlib")), library_order.read()
+    libraries = {packages / name: known for name, known in recorded.items()}
+    found = after_start(subject, files, _in_blocks, libraries)
+    listed = (Touched(file, *each) for file, each in zip(files, found, strict=True))
+    return sorted((each for each in listed if each.blocks), key=lambda each: -each.bytes)
+
+
+def _in_blocks(file: Path) -> tuple[int, int]:
+    """Return how many blocks of a file are in the page cache, and their bytes."""
+    found = page_cache.blocks(file)
+    return len(found), page_cache.length(file, found)
+
+
+def after_start(
+    subject: Subject,
+    files: list[Path],
+    look: Callable[[Path], T],
+    libraries: Mapping[Path, Recorded] | None = None,
+) -> list[T]:
+    """Return what `look` tells of each of the files, of which a start has touched a copy.
+
+    Copies of `libraries` have the order of the image. Raises UnknownError. It takes root: for a
+    mount namespace, and for the device's read-ahead.
     """
     PLACE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=PLACE, prefix="copies-") as folder:
@@ -82,6 +112,10 @@ def touched(subject: Subject, files: list[Path]) -> list[Touched]:
         for number, file in enumerate(files):
             copies.append(Path(folder) / str(number))
             shutil.copy2(file, copies[-1])
+            known = (libraries or {}).get(file)
+            ordered = known and library_order.ordered(file.read_bytes(), known)
+            if ordered:
+                copies[-1].write_bytes(ordered)
         lines = (f"{copy}\t{file}\n" for copy, file in zip(copies, files, strict=True))
         pairs.write_text("".join(lines))
         start = (sys.executable, "-m", "benchmarks.coldstart.private_copies", str(pairs))
@@ -91,12 +125,9 @@ def touched(subject: Subject, files: list[Path]) -> list[Touched]:
                 for copy in copies:
                     page_cache.evict(copy)
                 with _stopped_at_first_answer(subject, launch):
-                    found = [page_cache.blocks(copy) for copy in copies]
+                    return [look(copy) for copy in copies]
         except OSError as error:
             raise UnknownError(f"{error}; it takes root") from error
-        sizes = [page_cache.length(copy, each) for copy, each in zip(copies, found, strict=True)]
-    listed = map(Touched, files, map(len, found), sizes)
-    return sorted((each for each in listed if each.blocks), key=lambda each: -each.bytes)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ KNOWN = (
     "model load",
     "import numpy",
     "import onnxruntime",
-    "import tokenizers",
+    "import tokie",
     "session",
     "tokenizer",
     "first request",

@@ -26,6 +26,11 @@ def evict(path: Path) -> None:
 
 def blocks(path: Path) -> list[int]:
     """Return the numbers of the blocks of a file that are in the page cache, also in part."""
+    return sorted({page * mmap.PAGESIZE // BLOCK for page in pages(path)})
+
+
+def pages(path: Path) -> list[int]:
+    """Return the numbers of the pages of a file that are in the page cache."""
     size = path.stat().st_size
     if size == 0:
         return []
@@ -42,8 +47,7 @@ def blocks(path: Path) -> list[int]:
         del start  # mapped cannot be closed before
     if failed:
         raise OSError(number, os.strerror(number), str(path))
-    pages = (page for page, state in enumerate(resident) if state & 1)
-    return sorted({page * mmap.PAGESIZE // BLOCK for page in pages})
+    return [page for page, state in enumerate(resident) if state & 1]
 
 
 def length(path: Path, touched: list[int]) -> int:
