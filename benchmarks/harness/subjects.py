@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -87,7 +88,8 @@ def packed(checkpoint: Path) -> Path:
     for path in sorted((servers.ROOT / "compress").glob("*.py")):
         digest.update(path.read_bytes())
     folder = checkpoint.with_name(f"{checkpoint.name}-packed-{digest.hexdigest()[:8]}")
-    if not folder.exists():
+    if not (folder / "manifest.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was ended meanwhile
         pack.pack(checkpoint, folder, print)
     return folder
 
