@@ -34,7 +34,7 @@ PLATFORM = """\
 None of these figures was taken on AWS. Its CPUs show AVX2 and neither AVX-512 nor VNNI, an
 instruction for products of 8-bit numbers: so the figures of a CPU without VNNI are the ones to go
 by, and those of one with VNNI stand beside them
-([performance.md](../../docs/performance.md#what-stands-in-the-way-of-more))."""
+([performance.md](../../docs/performance.md#the-platforms-cpus))."""
 IN_SHORT = "## In short"
 SHORT_ROWS = (
     ("cold start, exec to first correct answer", "cold", "s", 2),
