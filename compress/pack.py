@@ -18,18 +18,18 @@ from compress import (
     convert,
     examples,
     folder,
+    gate,
     interrupts,
     prepack,
     probe,
     progress,
-    report,
     source,
     validate,
 )
 from model_handler import ModelError, extras, resources
 from model_handler import manifest as manifests
 
-REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, report.BudgetError)
+REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, gate.BudgetError)
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,7 @@ def _run(options: Namespace, say: progress.Steps) -> None:
         left_out = _prepack(out, options.archive, say)
         done = f"weights for {resources.cpu_kind()} added"
     else:
-        plan = options.validate and report.Plan(
-            options.validate, options.labels, options.min_agreement, options.max_f1_drop
-        )
+        plan = options.validate and gate.Plan(options.validate, options.labels, dict(options.gate))
         out = options.out
         packed = pack(
             options.checkpoint,
@@ -97,7 +95,7 @@ def pack(
     out: Path,
     say: Callable[[str], None],
     portable_only: bool = False,
-    plan: report.Plan | None = None,
+    plan: gate.Plan | None = None,
     bundle: Path | None = None,
     options: convert.PackOptions = convert.PackOptions(),  # noqa: B008  # frozen
 ) -> Packed:
@@ -116,8 +114,7 @@ def pack(
         found = source.find(str(checkpoint), scratch, say)
         if plan:
             say(f"read {plan.file}")
-            task = validate.task_of(found.directory, options.pairs)
-            rows = examples.count(plan.file, task, plan.labelled)
+            data = validate.open_data(found.directory, plan, options.pairs)
         drift = convert.convert(found.directory, made, scratch, say, options)
         manifest = manifests.read(made)
         manifest._replace(source=manifest.source | {"checkpoint": found.name}).write(made)
@@ -125,8 +122,8 @@ def pack(
             say("pre-pack for this CPU")
             prepack.add(made)
         if plan:
-            say(f"validate with {rows:,} texts")
-            validate.validate(found.directory, made, plan, rows)
+            say(f"validate with {data.rows:,} texts")
+            validate.validate(found.directory, made, plan, data)
         if bundle:
             say("write the archive")
         left_out = write_archive(made)
