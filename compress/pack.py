@@ -6,26 +6,32 @@ import importlib
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from compress import (
     archive,
     arguments,
+    chain,
     convert,
     examples,
     folder,
     gate,
     interrupts,
+    packed_files,
+    page,
     prepack,
     probe,
     progress,
     source,
     validate,
 )
+from compress.chain import Step
+from compress.report import Report
+from compress.source import Source
 from model_handler import ModelError, extras, resources
 from model_handler import manifest as manifests
 
@@ -112,22 +118,38 @@ def pack(
     importlib.import_module("transformers.modeling_utils")  # seconds that are no other step's
     with archive.placed(bundle, out) as write_archive, folder.whole(out) as (made, scratch):
         found = source.find(str(checkpoint), scratch, say)
+        steps = chain.read(found.directory)
         if plan:
             say(f"read {plan.file}")
             data = validate.open_data(found.directory, plan, options.pairs)
         drift = convert.convert(found.directory, made, scratch, say, options)
-        manifest = manifests.read(made)
-        manifest._replace(source=manifest.source | {"checkpoint": found.name}).write(made)
         if not portable_only:
             say("pre-pack for this CPU")
             prepack.add(made)
+        report = None
         if plan:
             say(f"validate with {data.rows:,} texts")
-            validate.validate(found.directory, made, plan, data)
+            report = validate.validate(found.directory, made, data, plan.budgets)
+        settings = asdict(options) | {"portable_only": portable_only}
+        _enter(found, (*steps, chain.step("pack-model", found, settings, report)), report, made)
         if bundle:
             say("write the archive")
         left_out = write_archive(made)
     return Packed(drift, left_out)
+
+
+def _enter(found: Source, steps: Sequence[Step], validation: Report | None, made: Path) -> None:
+    """Enter where a packed model comes from, and how it compares, in its manifest and its card."""
+    manifest = manifests.read(made)
+    manifest._replace(
+        source=manifest.source | {"checkpoint": found.name},
+        chain=tuple(steps),
+        validation=validation.figures() if validation else None,
+    ).write(made)
+    if validation:
+        text = str(validation).partition("\n\n")[0]  # without texts of the owner
+        packed_files.add_to_card(made, "Validated", text)
+        page.write(made, steps, validation)
 
 
 def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple[str, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from compress.figures import Bin
 from model_handler.outputs import Label
 from model_handler.tokens import Text
+
+if TYPE_CHECKING:
+    from compress.costs import Costs
 
 # Changed answers in the text, and characters of each that are shown.
 SHOWN = 10
@@ -75,10 +78,22 @@ class Report:
             ]
         if "mean_error_before" in found:
             lines.append(_changed("mean absolute error", "mean_error", found))
+        if "megabytes_before" in found:
+            lines += _costs(found)
         if self.changes:
             shown = self.changes[:SHOWN]
             lines += ["", f"the {len(shown)} largest changes, source -> result:", *map(str, shown)]
         return "\n".join(lines)
+
+    def with_costs(self, before: Costs, after: Costs) -> Report:
+        """Add what the two models cost to the figures; what was not measured stays out."""
+        added = {
+            f"{name}_{when}": value
+            for when, costs in (("before", before), ("after", after))
+            for name, value in costs._asdict().items()
+            if value is not None
+        }
+        return replace(self, found=self.found | added)
 
     def figures(self) -> dict[str, Any]:
         """Return the figures for the manifest, to four decimals: more would be noise."""
@@ -111,3 +126,22 @@ def _recall(found: dict[str, Any]) -> str:
         for when in ("before", "after")
     )
     return f"- the worst recall of a label {one} -> {other}"
+
+
+def _costs(found: dict[str, Any]) -> list[str]:
+    """Write lines about size and time."""
+    lines = [
+        f"- {what} {found[f'{name}_before']:,.{digits}f} -> {found[f'{name}_after']:,.{digits}f}"
+        for what, name, digits in (
+            ("parameters", "parameters", 0),
+            ("MB", "megabytes", 1),
+            ("multiplications a token, of 16", "multiplications", 0),
+            ("ms for 16 tokens, p50 without HTTP and tokenizer, on this CPU", "p50_ms", 2),
+        )
+    ]
+    if "start_ms_after" in found:
+        lines.append(
+            f"- ms from the start of a process to its first answer, without HTTP: "
+            f"{found['start_ms_after']:,.0f}"
+        )
+    return lines
