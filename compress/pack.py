@@ -16,6 +16,7 @@ from compress import (
     archive,
     arguments,
     chain,
+    compare,
     convert,
     examples,
     folder,
@@ -48,14 +49,17 @@ class Packed:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; --help describes it, and the exit codes."""
-    options = arguments.read(argv)
+    words = sys.argv[1:] if argv is None else argv
+    comparing = words[:1] == ["compare"]
+    options = compare.read(words[1:]) if comparing else arguments.read(words)
     # Adding weights for this CPU to a packed folder needs no more than serving does.
-    lacking = None if options.prepack_only else extras.missing("compress", "packing")
-    if lacking is not None:
-        _fail(lacking, 2)
+    if comparing or not options.prepack_only:
+        lacking = extras.missing("compress", "comparing" if comparing else "packing")
+        if lacking is not None:
+            _fail(lacking, 2)
     try:
         with interrupts.raised(), progress.Steps() as say:
-            _run(options, say)
+            (compare.run if comparing else _run)(options, say)
     except interrupts.Stopped as stopped:
         _fail(f"{stopped}; nothing is left behind", 128 + stopped.number)
     except REFUSALS as error:
@@ -149,7 +153,7 @@ def _enter(found: Source, steps: Sequence[Step], validation: Report | None, made
     if validation:
         text = str(validation).partition("\n\n")[0]  # without texts of the owner
         packed_files.add_to_card(made, "Validated", text)
-        page.write(made, steps, validation)
+        page.write_chain(made, steps, validation)
 
 
 def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple[str, ...]:
