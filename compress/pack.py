@@ -6,7 +6,7 @@ import importlib
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,8 +31,6 @@ from compress import (
     validate,
 )
 from compress.chain import Step
-from compress.report import Report
-from compress.source import Source
 from model_handler import ModelError, extras, resources
 from model_handler import manifest as manifests
 
@@ -135,25 +133,23 @@ def pack(
             say(f"validate with {data.rows:,} texts")
             report = validate.validate(found.directory, made, data, plan.budgets)
         settings = asdict(options) | {"portable_only": portable_only}
-        _enter(found, (*steps, chain.step("pack-model", found, settings, report)), report, made)
+        steps = (*steps, chain.step("pack-model", found, settings, report))
+        _enter(found.name, steps, made)
+        if report:
+            packed_files.add_to_card(made, "Validated", report.without_texts())
+            page.write_chain(made, out.resolve().name, steps, report)
         if bundle:
             say("write the archive")
         left_out = write_archive(made)
     return Packed(drift, left_out)
 
 
-def _enter(found: Source, steps: Sequence[Step], validation: Report | None, made: Path) -> None:
-    """Enter where a packed model comes from, and how it compares, in its manifest and its card."""
+def _enter(checkpoint: str, steps: tuple[Step, ...], made: Path) -> None:
+    """Enter in the manifest where a packed model comes from, and how it compares."""
     manifest = manifests.read(made)
-    manifest._replace(
-        source=manifest.source | {"checkpoint": found.name},
-        chain=tuple(steps),
-        validation=validation.figures() if validation else None,
-    ).write(made)
-    if validation:
-        text = str(validation).partition("\n\n")[0]  # without texts of the owner
-        packed_files.add_to_card(made, "Validated", text)
-        page.write_chain(made, steps, validation)
+    source = manifest.source | {"checkpoint": checkpoint}
+    scores = steps[-1]["scores"]
+    manifest._replace(source=source, chain=steps, validation=scores).write(made)
 
 
 def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple[str, ...]:
