@@ -119,7 +119,7 @@ def logits(model: Any, inputs: Collection[str], batches: Sequence[Batch]) -> Ten
 
 
 def half_precision(model: Any) -> contextlib.AbstractContextManager[object]:
-    """Compute products in bfloat16 within the block, where the device of a model is faster at it."""
+    """Compute products in bfloat16 within the block, where the device is faster at it."""
     import torch
 
     if model.config.model_type in FLOAT32_ONLY:
