@@ -6,30 +6,36 @@ import importlib
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from compress import (
     archive,
     arguments,
+    chain,
     convert,
     examples,
     folder,
+    gate,
     interrupts,
+    packed_files,
+    page,
     prepack,
     probe,
     progress,
-    report,
     source,
     validate,
 )
+from compress.chain import Step
+from compress.report import Report
+from compress.source import Source
 from model_handler import ModelError, extras, resources
 from model_handler import manifest as manifests
 
-REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, report.BudgetError)
+REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, gate.BudgetError)
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,7 @@ def _run(options: Namespace, say: progress.Steps) -> None:
         left_out = _prepack(out, options.archive, say)
         done = f"weights for {resources.cpu_kind()} added"
     else:
-        plan = options.validate and report.Plan(
-            options.validate, options.labels, options.min_agreement, options.max_f1_drop
-        )
+        plan = options.validate and gate.Plan(options.validate, options.labels, dict(options.gate))
         out = options.out
         packed = pack(
             options.checkpoint,
@@ -97,7 +101,7 @@ def pack(
     out: Path,
     say: Callable[[str], None],
     portable_only: bool = False,
-    plan: report.Plan | None = None,
+    plan: gate.Plan | None = None,
     bundle: Path | None = None,
     options: convert.PackOptions = convert.PackOptions(),  # noqa: B008  # frozen
 ) -> Packed:
@@ -114,23 +118,38 @@ def pack(
     importlib.import_module("transformers.modeling_utils")  # seconds that are no other step's
     with archive.placed(bundle, out) as write_archive, folder.whole(out) as (made, scratch):
         found = source.find(str(checkpoint), scratch, say)
+        steps = chain.read(found.directory)
         if plan:
             say(f"read {plan.file}")
-            task = validate.task_of(found.directory, options.pairs)
-            rows = examples.count(plan.file, task, plan.labelled)
+            data = validate.open_data(found.directory, plan, options.pairs)
         drift = convert.convert(found.directory, made, scratch, say, options)
-        manifest = manifests.read(made)
-        manifest._replace(source=manifest.source | {"checkpoint": found.name}).write(made)
         if not portable_only:
             say("pre-pack for this CPU")
             prepack.add(made)
+        report = None
         if plan:
-            say(f"validate with {rows:,} texts")
-            validate.validate(found.directory, made, plan, rows)
+            say(f"validate with {data.rows:,} texts")
+            report = validate.validate(found.directory, made, data, plan.budgets)
+        settings = asdict(options) | {"portable_only": portable_only}
+        _enter(found, (*steps, chain.step("pack-model", found, settings, report)), report, made)
         if bundle:
             say("write the archive")
         left_out = write_archive(made)
     return Packed(drift, left_out)
+
+
+def _enter(found: Source, steps: Sequence[Step], validation: Report | None, made: Path) -> None:
+    """Enter where a packed model comes from, and how it compares, in its manifest and its card."""
+    manifest = manifests.read(made)
+    manifest._replace(
+        source=manifest.source | {"checkpoint": found.name},
+        chain=tuple(steps),
+        validation=validation.figures() if validation else None,
+    ).write(made)
+    if validation:
+        text = str(validation).partition("\n\n")[0]  # without texts of the owner
+        packed_files.add_to_card(made, "Validated", text)
+        page.write(made, steps, validation)
 
 
 def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple[str, ...]:
