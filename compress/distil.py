@@ -44,8 +44,9 @@ Teach = Callable[[Sequence[int]], Lesson]
 class Settings:
     """How to distil.
 
-    At a temperature above 1, the teacher's doubts count for more. The loss of hidden states and
-    that of right answers are multiplied by `hidden_weight` and `label_weight`.
+    At a temperature above 1, the teacher's doubts count for more. The losses of hidden states and
+    of right answers are multiplied by `hidden_weight` and `label_weight`. The learning rate rises
+    in the share `warm_up` of all steps, then falls to 0.
     """
 
     epochs: int = 3
@@ -149,7 +150,7 @@ def _batches(lengths: Sequence[int], size: int, rng: random.Random) -> Iterator[
 
 
 def _rate(done: float, warm_up: float) -> float:
-    """Return the share of the learning rate: it rises at first, then falls to 0."""
+    """Return what the learning rate is multiplied by once a share of the steps is done."""
     return done / warm_up if done < warm_up else (1 - done) / (1 - warm_up)
 
 

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import sys
-import traceback
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from compress import (
     archive,
     arguments,
     chain,
+    command,
     convert,
-    examples,
     folder,
     gate,
-    interrupts,
     packed_files,
     page,
     prepack,
-    probe,
     progress,
     source,
     validate,
@@ -32,10 +27,10 @@ from compress import (
 from compress.chain import Step
 from compress.report import Report
 from compress.source import Source
-from model_handler import ModelError, extras, resources
+from model_handler import extras, resources
 from model_handler import manifest as manifests
 
-REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, gate.BudgetError)
+NAME = "pack-model"
 
 
 @dataclass(frozen=True)
@@ -52,21 +47,8 @@ def main(argv: list[str] | None = None) -> None:
     # Adding weights for this CPU to a packed folder needs no more than serving does.
     lacking = None if options.prepack_only else extras.missing("compress", "packing")
     if lacking is not None:
-        _fail(lacking, 2)
-    try:
-        with interrupts.raised(), progress.Steps() as say:
-            _run(options, say)
-    except interrupts.Stopped as stopped:
-        _fail(f"{stopped}; nothing is left behind", 128 + stopped.number)
-    except REFUSALS as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        reason = " ".join(str(error).split())[:300]
-        at = f"{Path(where.filename).name}, line {where.lineno}"
-        _fail(f"this failed in an unforeseen way: {type(error).__name__}: {reason} ({at})")
+        command.fail(NAME, lacking, 2)
+    command.run(NAME, lambda say: _run(options, say))
 
 
 def _run(options: Namespace, say: progress.Steps) -> None:
@@ -131,7 +113,7 @@ def pack(
             say(f"validate with {data.rows:,} texts")
             report = validate.validate(found.directory, made, data, plan.budgets)
         settings = asdict(options) | {"portable_only": portable_only}
-        _enter(found, (*steps, chain.step("pack-model", found, settings, report)), report, made)
+        _enter(found, (*steps, chain.step(NAME, found, settings, report)), report, made)
         if bundle:
             say("write the archive")
         left_out = write_archive(made)
@@ -161,12 +143,6 @@ def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple
         if bundle:
             say("write the archive")
         return write_archive(directory)
-
-
-def _fail(reason: str, code: int = 1) -> NoReturn:
-    """Write one line to stderr, and end."""
-    progress.write(f"pack-model: {' '.join(reason.split())}\n")
-    sys.exit(code)
 
 
 if __name__ == "__main__":
