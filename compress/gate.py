@@ -40,14 +40,19 @@ class Plan:
     budgets: Mapping[str, float] = field(default_factory=dict)
 
 
-def add_options(add: Callable[..., object]) -> None:
-    """Add --labels, --no-labels and --gate to a parser, or a group of one, by its add_argument."""
+def add_label_options(add: Callable[..., object]) -> None:
+    """Add --labels and --no-labels to a parser, or a group of one, by its add_argument."""
     add(
         "--labels",
         action=argparse.BooleanOptionalAction,
         help='each record must have the right "label", too, or none is read; if neither is given, '
         "as the first record has it. With labels, macro-F1, recall and calibration are compared",
     )
+
+
+def add_options(add: Callable[..., object]) -> None:
+    """Add --labels, --no-labels and --gate to a parser, or a group of one, by its add_argument."""
+    add_label_options(add)
     known = "; ".join(f"{name}: {meaning}" for name, meaning in BUDGETS.items())
     defaults = ", ".join(f"{name}={value:g}" for name, value in DEFAULTS.items())
     add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from compress import (
     arguments,
     chain,
     command,
+    compare,
     convert,
     folder,
     gate,
@@ -43,12 +45,15 @@ class Packed:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; --help describes it, and the exit codes."""
-    options = arguments.read(argv)
+    words = sys.argv[1:] if argv is None else argv
+    comparing = words[:1] == ["compare"]
+    options = compare.read(words[1:]) if comparing else arguments.read(words)
     # Adding weights for this CPU to a packed folder needs no more than serving does.
-    lacking = None if options.prepack_only else extras.missing("compress", "packing")
-    if lacking is not None:
-        command.fail(NAME, lacking, 2)
-    command.run(NAME, lambda say: _run(options, say))
+    if comparing or not options.prepack_only:
+        lacking = extras.missing("compress", "comparing" if comparing else "packing")
+        if lacking is not None:
+            command.fail(NAME, lacking, 2)
+    command.run(NAME, lambda say: (compare.run if comparing else _run)(options, say))
 
 
 def _run(options: Namespace, say: progress.Steps) -> None:
@@ -131,7 +136,7 @@ def _enter(found: Source, steps: Sequence[Step], validation: Report | None, made
     if validation:
         text = str(validation).partition("\n\n")[0]  # without texts of the owner
         packed_files.add_to_card(made, "Validated", text)
-        page.write(made, steps, validation)
+        page.write_chain(made, steps, validation)
 
 
 def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from compress.examples import Data, Task
 from compress.gate import Plan
 from compress.report import Report
 from model_handler import Limits, artifacts, resources
+from model_handler import manifest as manifests
 from model_handler.engines import Options
 from model_handler.tokens import Pairs
 
@@ -27,18 +28,22 @@ def open_data(checkpoint: Path, plan: Plan, pairs: bool = False) -> Data:
     return data
 
 
-def task_of(checkpoint: Path, pairs: bool = False) -> Task:
-    """Read what a checkpoint answers from its config.json; raises ArtifactError if it is none.
+def task_of(directory: Path, pairs: bool = False) -> Task:
+    """Read what a model answers from its manifest or its config.json.
 
-    `pairs`: records have pairs of texts as their features.
+    `pairs`: records have pairs of texts as their features. Raises ArtifactError if it is no model.
     """
     from transformers import AutoConfig
 
     from model_handler.engines import torch_engine
 
-    artifacts.check_checkpoint(checkpoint, sorted(checkpoint.iterdir()))
-    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True)
-    labels, problem_type = torch_engine.task_of(checkpoint, config)
+    paths = artifacts.entries(directory)
+    if (directory / manifests.NAME).exists():
+        manifest = manifests.read(directory)
+        return Task(manifest.problem_type, manifest.labels, manifest.pairs)
+    artifacts.check_checkpoint(directory, paths)
+    config = AutoConfig.from_pretrained(directory, local_files_only=True)
+    labels, problem_type = torch_engine.task_of(directory, config)
     return Task(problem_type, labels, Pairs.FEATURES if pairs else Pairs.TEXT_PAIR)
 
 
