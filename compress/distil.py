@@ -50,7 +50,7 @@ class Settings:
     """
 
     epochs: int = 3
-    batch_size: int = 16
+    batch_size: int = 32
     learning_rate: float = 5e-5
     temperature: float = 2.0
     hidden_weight: float = 1.0
@@ -80,7 +80,7 @@ def distil(
     student.train()
     student.get_input_embeddings().weight.requires_grad_(False)
     weights = [each for each in student.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.01, fused=True)
     steps = settings.epochs * -(-len(rows) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step / steps, settings.warm_up)

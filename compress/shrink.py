@@ -76,7 +76,7 @@ def _run(options: Namespace, say: progress.Steps) -> None:
     pairs = Pairs.FEATURES if options.pairs else Pairs.TEXT_PAIR
     work = Work(
         data=options.data,
-        size=Size(options.layers, options.ffn, options.keep_vocabulary),
+        size=Size(options.layers, options.ffn, options.pieces, options.keep_vocabulary),
         settings=Settings(
             epochs=options.epochs,
             batch_size=options.batch_size,

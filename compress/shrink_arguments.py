@@ -89,6 +89,14 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("what stays").add_argument
     add("--layers", type=count, metavar="N", help="keep N layers")
     add("--ffn", type=count, metavar="N", help="keep N columns of each layer's feed-forward part")
+    add(
+        "--pieces",
+        type=_number,
+        default=0,
+        metavar="N",
+        help="keep N pieces of the vocabulary at least: besides those of the texts, the most "
+        "frequent of the others, for texts that are not like these",
+    )
     add("--keep-vocabulary", action="store_true", help="keep all pieces of the vocabulary")
     add(
         "--start",

@@ -26,17 +26,21 @@ if TYPE_CHECKING:
     from model_handler.engines import Model
 
 # Texts that layers and columns are chosen with, and tokens of each: more changes no choice.
-MEASURED = 96
-LONGEST_MEASURED = 96
+MEASURED = 64
+LONGEST_MEASURED = 64
 BATCH = 16
 
 
 @dataclass(frozen=True)
 class Size:
-    """What stays: layers, feed-forward columns, and whether all of the vocabulary; None for all."""
+    """How many layers and feed-forward columns stay, None for all, and pieces at least.
+
+    `whole_vocabulary`: all pieces stay.
+    """
 
     layers: int | None = None
     ffn: int | None = None
+    pieces: int = 0
     whole_vocabulary: bool = False
 
 
@@ -106,7 +110,7 @@ def make(
     if not size.whole_vocabulary:
         fields = json.loads(tokenizer.backend_tokenizer.to_str())
         used = vocabulary.used(tokenizer.backend_tokenizer, texts)
-        pieces = vocabulary.kept(fields, used, base.pad_id)
+        pieces = vocabulary.kept(fields, used, base.pad_id, size.pieces)
     return Student(prune.cut(model, layers, columns, pieces), layers, pieces)
 
 

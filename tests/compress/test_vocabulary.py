@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,10 @@ def words() -> Tokenizer:
 
 
 @pytest.mark.parametrize("make", [word_piece, byte_pairs, marked_pairs, unigram, words])
-def test_fewer_pieces_split_as_before_and_fall_back_to_smaller_ones(make: object) -> None:
-    assert callable(make)
-    whole: Tokenizer = make()
+def test_fewer_pieces_split_as_before_and_fall_back_to_smaller_ones(
+    make: Callable[[], Tokenizer],
+) -> None:
+    whole = make()
     fields = json.loads(whole.to_str())
     ids = vocabulary.kept(fields, vocabulary.used(whole, LINES[:HALF]), pad_id=0)
     small = Tokenizer.from_str(json.dumps(vocabulary.smaller(fields, ids)))
@@ -121,6 +123,18 @@ def test_ids_up_to_that_of_padding_stay_where_they_are() -> None:
     fields = json.loads(whole.to_str())
     pad_id = whole.get_vocab_size() // 4
     assert vocabulary.kept(fields, set(), pad_id)[: pad_id + 1] == list(range(pad_id + 1))
+
+
+@pytest.mark.parametrize("make", [word_piece, byte_pairs, unigram])
+def test_of_the_other_pieces_the_first_stay(make: Callable[[], Tokenizer]) -> None:
+    whole = make()
+    fields = json.loads(whole.to_str())
+    used = vocabulary.used(whole, LINES[:20])
+    few, more = (set(vocabulary.kept(fields, used, 0, least)) for least in (0, 1000))
+    assert few < more
+    assert 1000 <= len(more) < 1100
+    every = set(whole.get_vocab().values())
+    assert max(more - few) - min(every - more) < 100  # of pieces that others are merged from
 
 
 def test_a_text_is_looked_at_to_its_end(tmp_path: Path) -> None:
