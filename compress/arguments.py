@@ -20,6 +20,7 @@ examples:
   pack-model my-checkpoint my-model --archive model.tar.gz
   pack-model my-checkpoint my-model --validate reviews.jsonl --gate agreement=0.99 recall_drop=0.02
   pack-model ORG/NAME my-model
+  pack-model compare my-checkpoint my-model --data reviews.jsonl
 """
 
 
@@ -71,7 +72,7 @@ def _add_packing(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--max-length",
-        type=_count,
+        type=count,
         metavar="N",
         help="cut texts to N tokens; if not given, to as many as the checkpoint says",
     )
@@ -82,7 +83,7 @@ def _add_packing(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--tolerance",
-        type=_positive,
+        type=positive,
         metavar="X",
         help="how far a logit of the probe texts may move",
     )
@@ -104,14 +105,16 @@ def _add_proof(parser: argparse.ArgumentParser) -> None:
     add("--max-f1-drop", type=gate.share, help=argparse.SUPPRESS)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Read a number from 1 on; raises argparse's error."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """Read a number above 0; raises argparse's error."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not above 0")

@@ -121,6 +121,8 @@ def _count_checkpoint(model: Model, batch: Batch) -> tuple[int, float]:
 
     # The one kernel for CPUs that PyTorch's own table lacks.
     kernels = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
+    engine.model.requires_grad_(False)  # DeBERTa hands parameters around, and the counter would
+    # look for their gradients, which there are none of while a model only answers.
     with FlopCounterMode(display=False, custom_mapping=kernels) as counted:
         engine.run(batch)
     parameters = sum(each.numel() for each in engine.model.parameters())

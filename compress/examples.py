@@ -6,7 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,15 +46,25 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A file of N examples, `rows`, each of which is right; `labelled`: each has a label."""
+    """A file of N examples, `rows`, each of which is right; `labelled`: each has a label.
+
+    `numbers`: only the examples in these lines are meant; None: all.
+    """
 
     path: Path
     task: Task
     labelled: bool
     rows: int
+    numbers: frozenset[int] | None = None
 
     def __iter__(self) -> Iterator[Example]:
-        return read(self.path, self.task, self.labelled)
+        for example in read(self.path, self.task, self.labelled):
+            if self.numbers is None or example.number in self.numbers:
+                yield example
+
+    def part(self, numbers: frozenset[int]) -> Data:
+        """Return the examples in these lines alone."""
+        return replace(self, rows=len(numbers), numbers=numbers)
 
 
 def open_data(path: Path, task: Task, labelled: bool | None = None) -> Data:

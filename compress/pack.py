@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from compress import (
     archive,
     arguments,
     chain,
+    command,
     compare,
     convert,
-    examples,
     folder,
     gate,
-    interrupts,
     packed_files,
     page,
     prepack,
-    probe,
     progress,
     source,
     validate,
 )
 from compress.chain import Step
-from model_handler import ModelError, extras, resources
+from model_handler import extras, resources
 from model_handler import manifest as manifests
 
-REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, gate.BudgetError)
+NAME = "pack-model"
 
 
 @dataclass(frozen=True)
@@ -48,27 +44,15 @@ class Packed:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; --help describes it, and the exit codes."""
     words = sys.argv[1:] if argv is None else argv
-    comparing = words[:1] == ["compare"]
-    options = compare.read(words[1:]) if comparing else arguments.read(words)
+    if words[:1] == ["compare"]:
+        compare.main(words[1:])
+        return
+    options = arguments.read(words)
     # Adding weights for this CPU to a packed folder needs no more than serving does.
-    if comparing or not options.prepack_only:
-        lacking = extras.missing("compress", "comparing" if comparing else "packing")
-        if lacking is not None:
-            _fail(lacking, 2)
-    try:
-        with interrupts.raised(), progress.Steps() as say:
-            (compare.run if comparing else _run)(options, say)
-    except interrupts.Stopped as stopped:
-        _fail(f"{stopped}; nothing is left behind", 128 + stopped.number)
-    except REFUSALS as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        reason = " ".join(str(error).split())[:300]
-        at = f"{Path(where.filename).name}, line {where.lineno}"
-        _fail(f"this failed in an unforeseen way: {type(error).__name__}: {reason} ({at})")
+    lacking = None if options.prepack_only else extras.missing("compress", "packing")
+    if lacking is not None:
+        command.fail(NAME, lacking, 2)
+    command.run(NAME, lambda say: _run(options, say))
 
 
 def _run(options: Namespace, say: progress.Steps) -> None:
@@ -133,7 +117,7 @@ def pack(
             say(f"validate with {data.rows:,} texts")
             report = validate.validate(found.directory, made, data, plan.budgets)
         settings = asdict(options) | {"portable_only": portable_only}
-        steps = (*steps, chain.step("pack-model", found, settings, report))
+        steps = (*steps, chain.step(NAME, found, settings, report))
         _enter(found.name, steps, made)
         if report:
             packed_files.add_to_card(made, "Validated", report.without_texts())
@@ -161,12 +145,6 @@ def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple
         if bundle:
             say("write the archive")
         return write_archive(directory)
-
-
-def _fail(reason: str, code: int = 1) -> NoReturn:
-    """Write one line to stderr, and end."""
-    progress.write(f"pack-model: {' '.join(reason.split())}\n")
-    sys.exit(code)
 
 
 if __name__ == "__main__":
