@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pytest
 
+from benchmarks.compression.screenshot import CHROMIUM, FLAGS
 from compress import chain
 from compress.pack import main
 from compress.source import Source
@@ -20,10 +21,6 @@ from tests.conftest import BUNDLED
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run".split()
 WORDS = "i love this product ok but not great is the right a it and good bad zip broke".split()
 # No words of the tiny checkpoint, so that two models are of two minds about them.
 ODD = ("<script>console.log('run')</script> I hate it", "awful" * 70, "</li><h1>worst</h1> seams")
@@ -63,7 +60,7 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
         yield opened
         opened.close()
 
