@@ -20,6 +20,10 @@ BENCHMARKS = {
     "model-faults": ("benchmarks.model_faults.command", "what is said of damaged models"),
     "rehearsal": ("benchmarks.rehearsal.command", "what the rehearsed endpoint adds to a call"),
     "models": ("benchmarks.models.command", "every architecture, served and packed"),
+    "compression": (
+        "benchmarks.compression.command",
+        "a model and its smaller forms, side by side",
+    ),
     "quality": ("benchmarks.quality", "how well the bundled model labels validation reviews"),
 }
 

@@ -20,6 +20,7 @@ examples:
   pack-model my-checkpoint my-model --archive model.tar.gz
   pack-model my-checkpoint my-model --validate reviews.jsonl --gate agreement=0.99 recall_drop=0.02
   pack-model ORG/NAME my-model
+  pack-model compare my-checkpoint my-model --data reviews.jsonl
 """
 
 

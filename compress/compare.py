@@ -9,12 +9,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress import comparison, costs, examples, gate, page, progress, scores, table, validate
+from compress import (
+    command,
+    comparison,
+    costs,
+    examples,
+    folder,
+    gate,
+    page,
+    progress,
+    scores,
+    table,
+    validate,
+)
 from compress.costs import Costs, Opened
 from compress.examples import Data
 from compress.report import Report
 from compress.table import Row
-from model_handler import Limits, artifacts, resources
+from model_handler import Limits, artifacts, extras, resources
 from model_handler.engines import Options
 from model_handler.errors import ArtifactError
 from model_handler.tokens import Pairs
@@ -22,14 +34,24 @@ from model_handler.tokens import Pairs
 if TYPE_CHECKING:
     import numpy as np
 
+NAME = "pack-model compare"
 DESCRIPTION = """\
 Print a table of models: how well they answer the same texts, what they cost, and how many of their
 answers are those of the first one. Models are folders: what pack-model wrote, or checkpoints."""
 
 
-def read(argv: Sequence[str]) -> argparse.Namespace:
-    """Read the command line behind `pack-model compare`; exits with 2 when it is wrong."""
-    parser = argparse.ArgumentParser(prog="pack-model compare", description=DESCRIPTION)
+def main(argv: Sequence[str]) -> None:
+    """Run the command line behind `pack-model compare`; --help describes it."""
+    options = _read(argv)
+    lacking = extras.missing("compress", "comparing")
+    if lacking is not None:
+        command.fail(NAME, lacking, 2)
+    command.run(NAME, lambda say: _run(options, say))
+
+
+def _read(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; exits with 2 when it is wrong."""
+    parser = argparse.ArgumentParser(prog=NAME, description=DESCRIPTION)
     add = parser.add_argument
     add("models", nargs="+", type=Path, metavar="MODEL", help="folder of a model")
     add(
@@ -51,8 +73,10 @@ def read(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
+def _run(options: argparse.Namespace, say: Callable[[str], None]) -> None:
     """Do what the command line asks for; raises ModelError or ExamplesError."""
+    if options.report:
+        folder.check_writable(options.report.parent)
     data = open_data(options.models, options.data, options.labels, options.pairs)
     rows, about = compare(options.models, data, options.pairs, say)
     if options.report:

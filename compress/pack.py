@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,8 +27,6 @@ from compress import (
     validate,
 )
 from compress.chain import Step
-from compress.report import Report
-from compress.source import Source
 from model_handler import extras, resources
 from model_handler import manifest as manifests
 
@@ -46,14 +44,15 @@ class Packed:
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; --help describes it, and the exit codes."""
     words = sys.argv[1:] if argv is None else argv
-    comparing = words[:1] == ["compare"]
-    options = compare.read(words[1:]) if comparing else arguments.read(words)
+    if words[:1] == ["compare"]:
+        compare.main(words[1:])
+        return
+    options = arguments.read(words)
     # Adding weights for this CPU to a packed folder needs no more than serving does.
-    if comparing or not options.prepack_only:
-        lacking = extras.missing("compress", "comparing" if comparing else "packing")
-        if lacking is not None:
-            command.fail(NAME, lacking, 2)
-    command.run(NAME, lambda say: (compare.run if comparing else _run)(options, say))
+    lacking = None if options.prepack_only else extras.missing("compress", "packing")
+    if lacking is not None:
+        command.fail(NAME, lacking, 2)
+    command.run(NAME, lambda say: _run(options, say))
 
 
 def _run(options: Namespace, say: progress.Steps) -> None:
@@ -118,25 +117,23 @@ def pack(
             say(f"validate with {data.rows:,} texts")
             report = validate.validate(found.directory, made, data, plan.budgets)
         settings = asdict(options) | {"portable_only": portable_only}
-        _enter(found, (*steps, chain.step(NAME, found, settings, report)), report, made)
+        steps = (*steps, chain.step(NAME, found, settings, report))
+        _enter(found.name, steps, made)
+        if report:
+            packed_files.add_to_card(made, "Validated", report.without_texts())
+            page.write_chain(made, out.resolve().name, steps, report)
         if bundle:
             say("write the archive")
         left_out = write_archive(made)
     return Packed(drift, left_out)
 
 
-def _enter(found: Source, steps: Sequence[Step], validation: Report | None, made: Path) -> None:
-    """Enter where a packed model comes from, and how it compares, in its manifest and its card."""
+def _enter(checkpoint: str, steps: tuple[Step, ...], made: Path) -> None:
+    """Enter in the manifest where a packed model comes from, and how it compares."""
     manifest = manifests.read(made)
-    manifest._replace(
-        source=manifest.source | {"checkpoint": found.name},
-        chain=tuple(steps),
-        validation=validation.figures() if validation else None,
-    ).write(made)
-    if validation:
-        text = str(validation).partition("\n\n")[0]  # without texts of the owner
-        packed_files.add_to_card(made, "Validated", text)
-        page.write_chain(made, steps, validation)
+    source = manifest.source | {"checkpoint": checkpoint}
+    scores = steps[-1]["scores"]
+    manifest._replace(source=source, chain=steps, validation=scores).write(made)
 
 
 def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple[str, ...]:

@@ -22,8 +22,8 @@ MOST_LABELS = 30
 _COSTS = {"p50_ms": "ms for 16 tokens, p50", "megabytes": "MB"}
 
 
-def write_chain(folder: Path, steps: Sequence[Step], report: Report) -> None:
-    """Write the page of a model that was made in steps; the report is that of the last one.
+def write_chain(folder: Path, name: str, steps: Sequence[Step], report: Report) -> None:
+    """Write the page of a model, `name`, that was made in steps, the last of which has the report.
 
     Earlier models are shown with the figures of their own steps, if those are of the same texts.
     The page holds texts of the owner, so no archive takes it along.
@@ -40,9 +40,9 @@ def write_chain(folder: Path, steps: Sequence[Step], report: Report) -> None:
     source = table.before(steps[-1]["source"]["name"], report)
     rows += [
         replace(source, figures={**source.figures, **distances}),
-        table.after(steps[-1]["step"], report),
+        table.after(name, report),
     ]
-    write(folder / NAME, rows, report, steps, "the model above it")
+    write(folder / NAME, rows, report, steps, "the model on its left")
 
 
 def write(
@@ -57,21 +57,17 @@ def write(
     `steps` are those that the models were made by, `compared_with` is what answers are the same as.
     """
     heads, lines = table.cells(rows)
-    text = (
-        _environment()
-        .get_template(TEMPLATE)
-        .render(
-            found=about.found,
-            labels=about.labels,
-            rows=rows,
-            heads=heads,
-            lines=lines,
-            steps=steps,
-            plots=_plots(rows),
-            compared_with=compared_with,
-            most_labels=MOST_LABELS,
-            longest=LONGEST_SHOWN,
-        )
+    template = _environment().get_template(TEMPLATE)
+    text = template.render(
+        found=about.found,
+        labels=about.labels,
+        rows=rows,
+        figures=list(zip(heads, *lines, strict=True))[1:],
+        steps=steps,
+        plots=_plots(rows),
+        compared_with=compared_with,
+        most_labels=MOST_LABELS,
+        longest=LONGEST_SHOWN,
     )
     path.write_text(text, encoding="utf-8")
 

@@ -73,7 +73,7 @@ def pareto(points: Sequence[Point], cost: str, unit: str, quality: str) -> str:
                 va="top" if number % 2 else "bottom",
             )
         axes.set_xscale("log")
-        axes.set_xlim(min(places) / 1.8, max(places) * 1.8)
+        axes.set_xlim(min(places) / 1.6, max(places) * 1.6)
         axes.margins(y=0.25)
         _plain_ticks(axes, places)
         axes.set_xlabel(unit)
@@ -117,10 +117,15 @@ def _figure() -> tuple[Figure, Axes]:
 
 
 def _plain_ticks(axes: Axes, places: Sequence[float]) -> None:
-    """Mark the axis where the models are, in plain numbers."""
+    """Mark the axis where the models are, in plain numbers that do not overlap."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    axes.xaxis.set_major_locator(FixedLocator(sorted(set(places))))
+    low, high = axes.get_xlim()
+    marked: list[float] = []
+    for place in sorted(places):
+        if not marked or place / marked[-1] > (high / low) ** 0.15:
+            marked.append(place)
+    axes.xaxis.set_major_locator(FixedLocator(marked))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.xaxis.set_minor_locator(NullLocator())
 

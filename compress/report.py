@@ -56,6 +56,14 @@ class Report:
 
     def __str__(self) -> str:
         """Write all lines of the report; the changed answers come behind an empty line."""
+        shown = self.changes[:SHOWN]
+        if not shown:
+            return self.without_texts()
+        head = f"the {len(shown)} largest changes, source -> result:"
+        return "\n".join([self.without_texts(), "", head, *map(str, shown)])
+
+    def without_texts(self) -> str:
+        """Write the lines that hold no text of the owner."""
         found = self.found
         lines = [f"{found['rows']:,} texts of {found['file']} (sha256 {found['sha256'][:12]}):"]
         if "agreement" in found:
@@ -80,9 +88,6 @@ class Report:
             lines.append(_changed("mean absolute error", "mean_error", found))
         if "megabytes_before" in found:
             lines += _costs(found)
-        if self.changes:
-            shown = self.changes[:SHOWN]
-            lines += ["", f"the {len(shown)} largest changes, source -> result:", *map(str, shown)]
         return "\n".join(lines)
 
     def with_costs(self, before: Costs, after: Costs) -> Report:

@@ -126,7 +126,7 @@ def shrink(checkpoint: str, out: Path, work: Work, say: Callable[[str], None]) -
         report = validate.judge(*models, kept, work.budgets)
         steps = *steps, chain.step(NAME, found, _settings(work, len(taught), small), report)
         chain.write(made, steps)
-        page.write_chain(made, steps, report)
+        page.write_chain(made, out.resolve().name, steps, report)
 
 
 def _make(

@@ -51,7 +51,7 @@ COLUMNS = (
     Column("agreement", "same answers", lambda value: f"{value:.2%}"),
     Column("correlation", "correlation", lambda value: f"{value:.4f}"),
     Column("macro_f1", "macro-F1", lambda value: f"{value:.4f}"),
-    Column("macro_f1_interval", "its interval", lambda ends: "{:.4f}-{:.4f}".format(*ends)),
+    Column("macro_f1_interval", "its interval", lambda ends: "{:.3f}-{:.3f}".format(*ends)),
     Column("worst_recall", "worst recall", lambda value: f"{value:.4f}"),
     Column("ece", "ECE", lambda value: f"{value:.4f}"),
     Column("mean_error", "mean error", lambda value: f"{value:.4g}"),
