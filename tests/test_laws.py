@@ -14,7 +14,7 @@ PACKAGES = {
     "serve": {"model_handler"},
     "model_handler": set[str](),
     "compress": {"model_handler"},
-    "training": {"model_handler"},
+    "training": {"compress", "model_handler"},
     "rehearse": set[str](),
     "deploy": set[str](),
 }
