@@ -1,0 +1,157 @@
+"""Make the bundled model of rated reviews, from the first step to the last.
+
+python -m training.bundled --data DIR --out DIR
+
+A large teacher is fine-tuned on the reviews; a small student, cut out of MiniLM-L6, learns to
+answer as it does; temperature and biases are chosen on reviews that the student has not seen.
+What is finished stays in a folder beside OUT, from which an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from compress import folder, interrupts, progress
+from model_handler import ModelError, extras
+from training import card, classifier, data, scoring, student, teacher
+from training.data import DataError, Review
+
+NAME = "training.bundled"
+LOGITS = "logits.npy"
+HELD_OUT = 0.2  # of the reviews, which temperature and biases are chosen on
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line; --help describes it. Exits with 2 if it is wrong, 1 if it fails."""
+    options = _options(argv)
+    lacking = extras.missing("train", "training")
+    if lacking is not None:
+        _fail(lacking, 2)
+    try:
+        with interrupts.raised(), progress.Steps() as say:
+            figures = Run(options, say).make()
+    except interrupts.Stopped as stopped:
+        _fail(f"{stopped}; run it again to go on from {options.work}", 128 + stopped.number)
+    except (DataError, ModelError) as error:
+        _fail(str(error), 1)
+    print(json.dumps(figures, indent=1))
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=NAME, description="Make the bundled model of rated reviews."
+    )
+    add = parser.add_argument
+    add("--version", action="version", version=f"%(prog)s {version(extras.PROJECT)}")
+    add("--data", type=Path, required=True, help="has train.jsonl.gz and validation.jsonl.gz")
+    add("--out", type=Path, required=True, help="checkpoint to write, for pack-model")
+    add("--work", type=Path, help="folder for what is finished; OUT-work by default")
+    add("--seed", type=int, default=7)
+    add("--teacher-encoder", type=Path, help="all-mpnet-base-v2, if its packages are not there")
+    add("--student-encoder", type=Path, help="all-MiniLM-L6-v2, in place of its package")
+    options = parser.parse_args(argv)
+    options.work = options.work or options.out.with_name(f"{options.out.name}-work")
+    return options
+
+
+def _fail(reason: str, code: int) -> None:
+    sys.stderr.write(f"{NAME}: {reason}\n")
+    sys.exit(code)
+
+
+class Run:
+    """One run of the command: its stages write a folder each, whole or not at all."""
+
+    def __init__(self, options: argparse.Namespace, say: progress.Steps) -> None:
+        """Read the data. Raises DataError, or ArtifactError if nothing can be written."""
+        self.options, self.say = options, say
+        folder.check_new(options.out)
+        self.reviews = data.read(options.data / "train.jsonl.gz")
+        self.validation = data.read(options.data / "validation.jsonl.gz")
+        self.taught, self.kept = data.split(self.reviews, HELD_OUT, options.seed)
+        self.texts = student.lessons(self.taught, options.seed)
+        _claim(options.work, options.seed, self.reviews)
+
+    def make(self) -> dict[str, Any]:
+        """Make the model, and return its figures. Raises ModelError."""
+        work = self.options.work
+        self._stage("fine-tune the teacher", work / "teacher", self._teacher)
+        title = f"ask the teacher about {len(self.texts):,} texts"
+        self._stage(title, work / "lessons", self._lessons)
+        self._stage("teach the student", work / "student", self._student)
+        self._stage("set how sure it is, and measure it", self.options.out, self._finish)
+        found: dict[str, Any] = json.loads((self.options.out / "metrics.json").read_text())
+        return found
+
+    def _stage(self, title: str, out: Path, write: Any) -> None:
+        if not out.is_dir():
+            self.say(title)
+            with folder.whole(out) as (made, scratch):
+                write(made, scratch)
+
+    def _teacher(self, made: Path, scratch: Path) -> None:
+        encoder = self.options.teacher_encoder or teacher.unpack(scratch)
+        teacher.fine_tune(encoder, self.reviews, self.options.seed).save(made)
+
+    def _lessons(self, made: Path, _: Path) -> None:
+        import numpy as np
+
+        found = classifier.open_checkpoint(self.options.work / "teacher").logits(self.texts)
+        np.save(made / LOGITS, found)
+
+    def _student(self, made: Path, scratch: Path) -> None:
+        import numpy as np
+        from all_minilm_l6_v2 import extract_model
+
+        encoder = self.options.student_encoder or Path(extract_model(str(scratch)))
+        all_texts = [review.text for review in self.reviews]
+        found = student.cut(encoder, all_texts, scratch / "cut", self.options.seed)
+        logits = np.load(self.options.work / "lessons" / LOGITS)
+        student.teach(found, self.texts, logits, self.options.seed)
+        found.save(made)
+
+    def _finish(self, made: Path, _: Path) -> None:
+        found = classifier.open_checkpoint(self.options.work / "student")
+        kept = found.logits([review.text for review in self.kept])
+        calibration = scoring.calibrate(kept, [review.label for review in self.kept])
+        student.fold(found, calibration)
+        figures = {
+            "seed": self.options.seed,
+            "biases": calibration.biases,
+            "temperature": calibration.temperature,
+            "held_out": scoring.report(
+                calibration.apply(kept), [review.label for review in self.kept]
+            ),
+            "validation": scoring.report(
+                found.logits([review.text for review in self.validation]),
+                [review.label for review in self.validation],
+            ),
+            "sanity": scoring.by_group(
+                data.sanity(), found.logits([each.text for each in data.sanity()])
+            ),
+        }
+        found.save(made)
+        (made / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        card.write(made, figures)
+
+
+def _claim(work: Path, seed: int, reviews: Sequence[Review]) -> None:
+    """Refuse a folder in which other data or another seed is being worked on."""
+    texts = "\n".join(f"{review.rating} {review.text}" for review in reviews)
+    mine = {"seed": seed, "reviews": hashlib.sha256(texts.encode()).hexdigest()}
+    file = work / "made-from.json"
+    if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != mine:
+        raise DataError(f"{work} is of other reviews or another seed; name a new one with --work")
+    work.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

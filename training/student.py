@@ -1,0 +1,105 @@
+"""Cut the student out of MiniLM-L6, teach it, and set how sure it is."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress import distil, prune, vocabulary
+from compress.distil import Settings
+from training import classifier, data
+from training.classifier import Classifier
+from training.data import Review
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from training.scoring import Calibration
+
+LAYERS = 4  # the lowest of 6: the upper ones know most of what is not needed here
+WIDTH = 1152  # feed-forward columns of 1,536
+PIECES = 16_000  # of 30,522
+MEASURED = 256  # texts that columns are chosen with
+MAJORITY = 3000  # reviews of class 1 that it learns from
+SETTINGS = Settings(epochs=3, batch_size=32, learning_rate=2e-4, temperature=2.0, warm_up=0.1)
+
+
+def lessons(reviews: Sequence[Review], seed: int) -> list[str]:
+    """Return the texts to learn from: a balanced draw of reviews, whole and cut to a sentence."""
+    rng = random.Random(seed)
+    texts = [review.text for review in data.draw(reviews, MAJORITY, 0.0, rng)]
+    crops = [data.crop(text, rng) for text in texts]
+    return list(dict.fromkeys(texts + crops))
+
+
+def cut(encoder: Path, texts: Sequence[str], out: Path, seed: int) -> Classifier:
+    """Write a smaller model of an encoder to `out`, fit for texts like these, and open it.
+
+    It keeps the pieces of the vocabulary that the texts use, and besides them the most frequent of
+    English, up to PIECES in all.
+    """
+    import torch
+
+    torch.manual_seed(seed)  # for the new head
+    whole = classifier.open_checkpoint(encoder)
+    fields = json.loads(whole.tokenizer.backend_tokenizer.to_str())
+    used = vocabulary.used(whole.tokenizer.backend_tokenizer, texts)
+    pieces = _pieces(fields, used, whole.tokenizer.pad_token_id)
+    sample = whole.rows(random.Random(seed).sample(texts, min(MEASURED, len(texts))))
+    batches = distil.batches(
+        sorted(sample, key=len), classifier.BATCH, whole.tokenizer.pad_token_id
+    )
+    width = min(WIDTH, whole.model.config.intermediate_size)
+    columns = prune.choose_columns(
+        whole.model, lambda model: distil.logits(model, whole.inputs, batches), width
+    )
+    layers = range(min(LAYERS, whole.model.config.num_hidden_layers))
+    model = _shorter(prune.cut(whole.model, layers, columns, pieces), classifier.MAX_LENGTH)
+    model.save_pretrained(out)
+    vocabulary.write(whole.tokenizer, vocabulary.smaller(fields, pieces), out)
+    return classifier.open_checkpoint(out)
+
+
+def _pieces(fields: dict[str, Any], used: set[int], pad_id: int) -> list[int]:
+    """Return the ids of the pieces to keep."""
+    found = set(vocabulary.kept(fields, used, pad_id))
+    # BERT's vocabulary begins with special and unused pieces, then characters; the words after
+    # them are in the order of their frequency.
+    for piece, place in sorted(fields["model"]["vocab"].items(), key=lambda item: item[1]):
+        if len(found) >= PIECES:
+            break
+        if not piece.startswith("[unused"):
+            found.add(place)
+    return sorted(found)
+
+
+def _shorter(model: Any, length: int) -> Any:
+    """Return a BERT model that has places for `length` tokens only."""
+    weights = model.state_dict()
+    name = "bert.embeddings.position_embeddings.weight"
+    weights[name] = weights[name][:length]
+    model.config.max_position_embeddings = length
+    small = type(model)(model.config)
+    small.load_state_dict(weights)
+    return small.eval()
+
+
+def teach(student: Classifier, texts: Sequence[str], logits: np.ndarray, seed: int) -> None:
+    """Train a student to answer texts with the teacher's logits, float32 (N, L)."""
+    student.model.base_model.embeddings.requires_grad_(False)
+    student.learn(texts, logits, replace(SETTINGS, seed=seed))
+
+
+def fold(student: Classifier, calibration: Calibration) -> None:
+    """Build temperature and biases into the last matrix."""
+    import torch
+
+    last = student.model.classifier
+    with torch.no_grad():
+        last.weight /= calibration.temperature
+        last.bias += torch.tensor(calibration.biases)
+        last.bias /= calibration.temperature
