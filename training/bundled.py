@@ -21,7 +21,7 @@ from typing import Any
 from compress import folder, interrupts, progress
 from model_handler import ModelError, extras
 from training import card, classifier, data, scoring, student, teacher
-from training.data import DataError, Review
+from training.data import DataError, Review, Sentence
 
 NAME = "training.bundled"
 LOGITS = "logits.npy"
@@ -108,38 +108,44 @@ class Run:
 
     def _student(self, made: Path, scratch: Path) -> None:
         import numpy as np
-        from all_minilm_l6_v2 import extract_model
 
-        encoder = self.options.student_encoder or Path(extract_model(str(scratch)))
-        all_texts = [review.text for review in self.reviews]
-        found = student.cut(encoder, all_texts, scratch / "cut", self.options.seed)
+        encoder = self.options.student_encoder or student.unpack(scratch)
+        found = student.cut(encoder, _texts(self.reviews), scratch / "cut", self.options.seed)
         logits = np.load(self.options.work / "lessons" / LOGITS)
         student.teach(found, self.texts, logits, self.options.seed)
         found.save(made)
 
     def _finish(self, made: Path, _: Path) -> None:
         found = classifier.open_checkpoint(self.options.work / "student")
-        kept = found.logits([review.text for review in self.kept])
-        calibration = scoring.calibrate(kept, [review.label for review in self.kept])
+        kept = found.logits(_texts(self.kept))
+        calibration = scoring.calibrate(kept, _labels(self.kept))
         student.fold(found, calibration)
+        sanity = data.sanity()
         figures = {
             "seed": self.options.seed,
             "biases": calibration.biases,
             "temperature": calibration.temperature,
             "held_out": scoring.report(
-                calibration.apply(kept), [review.label for review in self.kept]
+                scoring.answers(calibration.apply(kept)), _labels(self.kept)
             ),
             "validation": scoring.report(
-                found.logits([review.text for review in self.validation]),
-                [review.label for review in self.validation],
+                scoring.answers(found.logits(_texts(self.validation))), _labels(self.validation)
             ),
             "sanity": scoring.by_group(
-                data.sanity(), found.logits([each.text for each in data.sanity()])
+                scoring.answers(found.logits(_texts(sanity))).labels, sanity
             ),
         }
         found.save(made)
         (made / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         card.write(made, figures)
+
+
+def _texts(reviews: Sequence[Review | Sentence]) -> list[str]:
+    return [review.text for review in reviews]
+
+
+def _labels(reviews: Sequence[Review]) -> list[int]:
+    return [review.label for review in reviews]
 
 
 def _claim(work: Path, seed: int, reviews: Sequence[Review]) -> None:
