@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sentences = data.sanity()
     handler = Handler(options.model, Limits(resources.threads()))
     found: list[Prediction] = []
-    texts = [each.text for each in (*reviews, *sentences)]
+    texts = [review.text for review in reviews] + [each.text for each in sentences]
     for start in tqdm(range(0, len(texts), STEP)):
         answers = handler.predict(texts[start : start + STEP])
         found += [one for one in answers if isinstance(one, Prediction)]

@@ -44,9 +44,10 @@ class Calibration:
 def answers(logits: np.ndarray) -> Answers:
     """Return the likeliest label for each row of logits (N, L)."""
     import numpy as np
-    from scipy.special import softmax
 
-    return Answers(np.array(LABELS)[logits.argmax(axis=1)], softmax(logits, axis=1).max(axis=1))
+    below_best = logits - logits.max(axis=1, keepdims=True)
+    confidence = 1 / np.exp(below_best).sum(axis=1)  # the softmax of the best
+    return Answers(np.array(LABELS)[logits.argmax(axis=1)], confidence)
 
 
 def calibrate(logits: np.ndarray, expected: Sequence[int]) -> Calibration:
@@ -86,7 +87,9 @@ def calibration_error(found: Answers, expected: Sequence[int]) -> float:
     return float(np.abs(gaps).sum() / len(right))
 
 
-def interval(found: np.ndarray, expected: Sequence[int], seed: int = 1) -> tuple[float, float]:
+def interval(
+    found: np.ndarray, expected: Sequence[int] | np.ndarray, seed: int = 1
+) -> tuple[float, float]:
     """Return the 95 % interval of the macro F1, by the bootstrap."""
     import numpy as np
 
