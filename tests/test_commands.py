@@ -85,6 +85,7 @@ def test_a_command_says_its_version(name: str) -> None:
     ("name", "arguments", "extra"),
     [
         ("pack-model", "checkpoint packed", "compress"),
+        ("shrink-model", "checkpoint smaller --data texts.jsonl", "compress"),
         ("rehearse", "up --port 0", "rehearse"),
         ("rehearse", "up --port 0 --engine process", "rehearse"),
         ("python -m training.bundled", "--data reviews --out checkpoint", "train"),
