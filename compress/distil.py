@@ -118,16 +118,22 @@ def logits(model: Any, inputs: Collection[str], batches: Sequence[Batch]) -> Ten
         return torch.cat([forward(model, inputs, each).logits.float() for each in batches])
 
 
+def has_bfloat16(model: Any) -> bool:
+    """Whether the model can be computed in bfloat16, and its device is faster at it."""
+    import torch
+
+    if model.config.model_type in FLOAT32_ONLY:
+        return False
+    if model.device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return "amx_int8" in resources.cpu_kind()  # such CPUs multiply bfloat16 there as well
+
+
 def half_precision(model: Any) -> contextlib.AbstractContextManager[object]:
     """Compute products in bfloat16 within the block, where the device is faster at it."""
     import torch
 
-    if model.config.model_type in FLOAT32_ONLY:
-        return contextlib.nullcontext()
-    if model.device.type == "cuda":
-        able = torch.cuda.is_bf16_supported()
-    else:
-        able = "amx_int8" in resources.cpu_kind()  # such CPUs multiply bfloat16 there as well
+    able = has_bfloat16(model)
     return torch.autocast(model.device.type, torch.bfloat16) if able else contextlib.nullcontext()
 
 
