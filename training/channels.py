@@ -89,11 +89,24 @@ def check_known(rows: Iterable[Example], labels: Sequence[Label]) -> None:
 
 
 def split(rows: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
-    """Keep a part of the examples aside, by chance; the rest comes first."""
+    """Keep a part of each label's examples aside, by chance; the rest comes first.
+
+    Raises JobError for a label that stands in a single example.
+    """
     mixed = list(rows)
     random.Random(seed).shuffle(mixed)
-    count = max(round(HELD_OUT * len(mixed)), 1)
-    return mixed[count:], mixed[:count]
+    by_label: dict[Label, list[Example]] = {}
+    for row in mixed:
+        by_label.setdefault(row.label, []).append(row)
+    kept: set[Example] = set()
+    for label, found in by_label.items():
+        if len(found) == 1:
+            raise JobError(
+                f"label {json.dumps(label)} is in a single example, {found[0].where}; to keep one "
+                "aside it needs two, or a channel validation"
+            )
+        kept.update(found[: max(round(HELD_OUT * len(found)), 1)])
+    return [row for row in mixed if row not in kept], [row for row in mixed if row in kept]
 
 
 def _read(path: Path) -> Iterator[Example]:

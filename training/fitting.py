@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tarfile
@@ -115,6 +116,7 @@ class Fitting:
             load_best_model_at_end=True,
             metric_for_best_model="macro_f1",
             logging_steps=LOG_STEPS,
+            restore_callback_states_from_checkpoint=True,  # how long to wait for a better epoch
             report_to="none",
             disable_tqdm=False,
             dataloader_pin_memory=False,
@@ -135,7 +137,17 @@ class Fitting:
         )
         trainer.remove_callback(transformers.trainer_callback.ProgressCallback)
         trainer.add_callback(metric_lines.progress())
-        trainer.train(resume_from_checkpoint=newest(checkpoints))
+        try:
+            trainer.train(resume_from_checkpoint=newest(checkpoints))
+        except metric_lines.EvaluationStopped:
+            self._open_best(trainer.state.best_model_checkpoint)
+
+    def _open_best(self, checkpoint: str | None) -> None:
+        """Take the weights of the best epoch so far, if one has been evaluated."""
+        from safetensors.torch import load_model
+
+        if checkpoint is not None:
+            load_model(self.model, Path(checkpoint) / "model.safetensors")
 
     def _place(self, row: Example) -> int:
         return self.labels.index(row.label)
@@ -164,7 +176,15 @@ def newest(checkpoints: Path) -> str | None:
         checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2])
     )
     for path in reversed(found):
-        if (path / STATE).is_file():
+        if _is_whole(path):
             return str(path)
         shutil.rmtree(path)
     return None
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        json.loads((checkpoint / STATE).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True

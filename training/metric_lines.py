@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,19 +63,31 @@ def progress() -> TrainerCallback:
     return Progress()
 
 
+class EvaluationStopped(Exception):
+    """The job is asked to stop during an evaluation, which may take longer than it is given."""
+
+
 def stopping(stop: Stop) -> TrainerCallback:
-    """Return what saves a checkpoint and ends the training after the step under way."""
+    """Return what saves a checkpoint and ends the training after the step under way.
+
+    After the last step of an epoch and during its evaluation it raises EvaluationStopped: a
+    checkpoint without the evaluation would not go on to the same model, the one before does.
+    """
     from transformers import TrainerCallback
 
-    class Stopping(TrainerCallback):
-        def on_step_end(self, *given: Any, **_: Any) -> None:
-            control = given[-1]
-            if stop.is_set():
+    class Stopping(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints here
+        def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+            if stop.is_set() and not _ends_epoch(state):
                 control.should_save = control.should_training_stop = True
 
-        def on_epoch_end(self, *given: Any, **_: Any) -> None:
-            control = given[-1]
-            if stop.is_set():  # an evaluation could take longer than the two minutes that are left
-                control.should_evaluate = False
+        def on_prediction_step(self, *_: Any, **__: Any) -> None:
+            if stop.is_set():
+                raise EvaluationStopped
 
     return Stopping()
+
+
+def _ends_epoch(state: Any) -> bool:
+    """Whether an evaluation follows the step that was done last."""
+    whole = math.isclose(state.epoch, round(state.epoch), abs_tol=1e-9)
+    return whole or state.global_step == state.max_steps

@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.parse_args(argv)
     folders = Folders.of(os.environ)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # metrics as they come
+    if not sys.stderr.isatty():  # a log keeps every state of the progress bar
+        os.environ.setdefault("TQDM_MININTERVAL", "10")
     stop = Stop()
     # SageMaker gives 120 seconds between SIGTERM and SIGKILL:
     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
