@@ -44,12 +44,13 @@ Teach = Callable[[Sequence[int]], Lesson]
 class Settings:
     """How to distil.
 
-    At a temperature above 1, the teacher's doubts count for more. The loss of hidden states and
-    that of right answers are multiplied by `hidden_weight` and `label_weight`.
+    At a temperature above 1, the teacher's doubts count for more. The losses of hidden states and
+    of right answers are multiplied by `hidden_weight` and `label_weight`. The learning rate rises
+    in the share `warm_up` of all steps, then falls to 0.
     """
 
     epochs: int = 3
-    batch_size: int = 16
+    batch_size: int = 32
     learning_rate: float = 5e-5
     temperature: float = 2.0
     hidden_weight: float = 1.0
@@ -79,7 +80,7 @@ def distil(
     student.train()
     student.get_input_embeddings().weight.requires_grad_(False)
     weights = [each for each in student.parameters() if each.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=0.01, fused=True)
     steps = settings.epochs * -(-len(rows) // settings.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _rate(step / steps, settings.warm_up)
@@ -155,7 +156,7 @@ def _batches(lengths: Sequence[int], size: int, rng: random.Random) -> Iterator[
 
 
 def _rate(done: float, warm_up: float) -> float:
-    """Return the share of the learning rate: it rises at first, then falls to 0."""
+    """Return what the learning rate is multiplied by once a share of the steps is done."""
     return done / warm_up if done < warm_up else (1 - done) / (1 - warm_up)
 
 

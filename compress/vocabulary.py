@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Bytes of a character that has no piece: https://huggingface.co/docs/tokenizers/api/models
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+# Places that BERT's vocabularies leave for pieces of one's own.
+_UNUSED = re.compile(r"\[unused\d+\]")
 
 
 def used(tokenizer: Tokenizer, texts: Sequence[Text]) -> set[int]:
@@ -33,13 +35,16 @@ def used(tokenizer: Tokenizer, texts: Sequence[Text]) -> set[int]:
     return {piece for row in tokens.encode(whole, texts) for piece in row.ids}
 
 
-def kept(fields: Mapping[str, Any], wanted: Collection[int], pad_id: int) -> list[int]:
+def kept(
+    fields: Mapping[str, Any], wanted: Collection[int], pad_id: int, least: int = 0
+) -> list[int]:
     """Return the ids to keep, in order: those wanted, and those that the tokenizer cannot lack.
 
     `fields` are those of tokenizer.json. With these ids it splits a text that uses wanted pieces
     only as it did before; other words fall back to smaller pieces, in the end to single characters
     or bytes, which all stay. So do the ids up to that of padding: RoBERTa and its kin count
-    positions from it.
+    positions from it. If these are fewer than `least`, the first of the others are kept as well:
+    vocabularies begin with the most frequent.
     """
     pieces = _pieces(fields)
     spelled = dict(pieces)
@@ -48,6 +53,9 @@ def kept(fields: Mapping[str, Any], wanted: Collection[int], pad_id: int) -> lis
     suffix = model.get("end_of_word_suffix") or ""
     found |= {place for piece, place in pieces if _is_basic(piece, _prefix(model), suffix)}
     found |= {spelled[model["unk_token"]]} if model.get("unk_token") in spelled else set()
+    if len(found) < least:
+        others = (at for piece, at in pieces if at not in found and not _UNUSED.fullmatch(piece))
+        found |= set(sorted(others)[: least - len(found)])
     if model["type"] == "BPE":
         found |= _merged(model, spelled, found)
     if model["type"] == "Unigram":

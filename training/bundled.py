@@ -12,19 +12,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from compress import folder, interrupts, progress
-from model_handler import ModelError, extras
+from compress import command, folder, progress
+from compress.examples import ExamplesError
+from model_handler import extras
 from training import card, classifier, data, scoring, student, teacher
-from training.data import DataError, Review
+from training.data import Review, Sentence
 
 NAME = "training.bundled"
 LOGITS = "logits.npy"
+METRICS = "metrics.json"
 HELD_OUT = 0.2  # of the reviews, which temperature and biases are chosen on
 
 
@@ -33,15 +34,10 @@ def main(argv: list[str] | None = None) -> None:
     options = _options(argv)
     lacking = extras.missing("train", "training")
     if lacking is not None:
-        _fail(lacking, 2)
-    try:
-        with interrupts.raised(), progress.Steps() as say:
-            figures = Run(options, say).make()
-    except interrupts.Stopped as stopped:
-        _fail(f"{stopped}; run it again to go on from {options.work}", 128 + stopped.number)
-    except (DataError, ModelError) as error:
-        _fail(str(error), 1)
-    print(json.dumps(figures, indent=1))
+        command.fail(NAME, lacking, 2)
+    left = f"run it again to go on from {options.work}"
+    command.run(NAME, lambda say: Run(options, say).make(), left)
+    print((options.out / METRICS).read_text(encoding="utf-8"), end="")
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
@@ -61,16 +57,11 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _fail(reason: str, code: int) -> None:
-    sys.stderr.write(f"{NAME}: {reason}\n")
-    sys.exit(code)
-
-
 class Run:
     """One run of the command: its stages write a folder each, whole or not at all."""
 
     def __init__(self, options: argparse.Namespace, say: progress.Steps) -> None:
-        """Read the data. Raises DataError, or ArtifactError if nothing can be written."""
+        """Read the data. Raises ExamplesError, or ArtifactError if nothing can be written."""
         self.options, self.say = options, say
         folder.check_new(options.out)
         self.reviews = data.read(options.data / "train.jsonl.gz")
@@ -79,22 +70,27 @@ class Run:
         self.texts = student.lessons(self.taught, options.seed)
         _claim(options.work, options.seed, self.reviews)
 
-    def make(self) -> dict[str, Any]:
-        """Make the model, and return its figures. Raises ModelError."""
+    def make(self) -> None:
+        """Make the model. Raises ModelError."""
         work = self.options.work
         self._stage("fine-tune the teacher", work / "teacher", self._teacher)
         title = f"ask the teacher about {len(self.texts):,} texts"
         self._stage(title, work / "lessons", self._lessons)
         self._stage("teach the student", work / "student", self._student)
-        self._stage("set how sure it is, and measure it", self.options.out, self._finish)
-        found: dict[str, Any] = json.loads((self.options.out / "metrics.json").read_text())
-        return found
+        self.say("set how sure it is, and measure it")
+        with folder.whole(self.options.out) as (made, _):
+            self._finish(made)
 
-    def _stage(self, title: str, out: Path, write: Any) -> None:
-        if not out.is_dir():
-            self.say(title)
-            with folder.whole(out) as (made, scratch):
-                write(made, scratch)
+    def _stage(self, title: str, out: Path, write: Callable[[Path, Path], None]) -> None:
+        """Write a folder of the work folder, unless it is there; it appears when it is whole."""
+        if out.is_dir():
+            return
+        self.say(title)
+        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            write(made, Path(scratch))
+            made.rename(out)
 
     def _teacher(self, made: Path, scratch: Path) -> None:
         encoder = self.options.teacher_encoder or teacher.unpack(scratch)
@@ -108,38 +104,44 @@ class Run:
 
     def _student(self, made: Path, scratch: Path) -> None:
         import numpy as np
-        from all_minilm_l6_v2 import extract_model
 
-        encoder = self.options.student_encoder or Path(extract_model(str(scratch)))
-        all_texts = [review.text for review in self.reviews]
-        found = student.cut(encoder, all_texts, scratch / "cut", self.options.seed)
+        encoder = self.options.student_encoder or student.unpack(scratch)
+        found = student.cut(encoder, _texts(self.reviews), scratch / "cut", self.options.seed)
         logits = np.load(self.options.work / "lessons" / LOGITS)
         student.teach(found, self.texts, logits, self.options.seed)
         found.save(made)
 
-    def _finish(self, made: Path, _: Path) -> None:
+    def _finish(self, made: Path) -> None:
         found = classifier.open_checkpoint(self.options.work / "student")
-        kept = found.logits([review.text for review in self.kept])
-        calibration = scoring.calibrate(kept, [review.label for review in self.kept])
+        kept = found.logits(_texts(self.kept))
+        calibration = scoring.calibrate(kept, _labels(self.kept))
         student.fold(found, calibration)
+        sanity = data.sanity()
         figures = {
             "seed": self.options.seed,
             "biases": calibration.biases,
             "temperature": calibration.temperature,
             "held_out": scoring.report(
-                calibration.apply(kept), [review.label for review in self.kept]
+                scoring.answers(calibration.apply(kept)), _labels(self.kept)
             ),
             "validation": scoring.report(
-                found.logits([review.text for review in self.validation]),
-                [review.label for review in self.validation],
+                scoring.answers(found.logits(_texts(self.validation))), _labels(self.validation)
             ),
             "sanity": scoring.by_group(
-                data.sanity(), found.logits([each.text for each in data.sanity()])
+                scoring.answers(found.logits(_texts(sanity))).labels, sanity
             ),
         }
         found.save(made)
-        (made / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        (made / METRICS).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         card.write(made, figures)
+
+
+def _texts(reviews: Sequence[Review | Sentence]) -> list[str]:
+    return [review.text for review in reviews]
+
+
+def _labels(reviews: Sequence[Review]) -> list[int]:
+    return [review.label for review in reviews]
 
 
 def _claim(work: Path, seed: int, reviews: Sequence[Review]) -> None:
@@ -148,7 +150,9 @@ def _claim(work: Path, seed: int, reviews: Sequence[Review]) -> None:
     mine = {"seed": seed, "reviews": hashlib.sha256(texts.encode()).hexdigest()}
     file = work / "made-from.json"
     if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != mine:
-        raise DataError(f"{work} is of other reviews or another seed; name a new one with --work")
+        raise ExamplesError(
+            f"{work} is of other reviews or another seed; name a new one with --work"
+        )
     work.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(mine) + "\n", encoding="utf-8")
 

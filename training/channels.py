@@ -72,7 +72,7 @@ def labels_of(rows: Sequence[Example]) -> tuple[Label, ...]:
             f"labels must be all numbers or all texts: {one.where} has {json.dumps(one.label)}, "
             f"{other.where} has {json.dumps(other.label)}"
         )
-    found = sorted({row.label for row in rows})  # type: ignore[type-var]  # of one type
+    found = sorted({row.label for row in rows})
     if len(found) < 2:
         raise JobError(f"all examples have the label {json.dumps(found[0])}; two are necessary")
     return tuple(found)

@@ -29,7 +29,10 @@ class Classifier:
     @property
     def inputs(self) -> list[str]:
         """Return the names of what the model's forward takes of a batch."""
-        return list(self.tokenizer.model_input_names)
+        import inspect
+
+        known = inspect.signature(self.model.forward).parameters
+        return [name for name in self.tokenizer.model_input_names if name in known]
 
     def rows(self, texts: Sequence[str]) -> list[Row]:
         """Encode texts, each cut to MAX_LENGTH tokens."""

