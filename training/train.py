@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.ht
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -91,7 +92,8 @@ def _say(words: str) -> None:
 
 def _fail(folders: Folders, reason: str) -> None:
     print(f"{NAME}: {reason}", file=sys.stderr, flush=True)
-    job.write_failure(folders, reason)
+    with contextlib.suppress(OSError):  # where there is no /opt/ml, stderr has to do
+        job.write_failure(folders, reason)
     sys.exit(1)
 
 

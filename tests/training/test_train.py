@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 
 from model_handler import Handler
 from tests.conftest import ROOT, labelled
+from training.job import Hyperparameters
 from training.metric_lines import DEFINITIONS
 
 COMMAND = [str(Path(sys.executable).with_name("train"))]
@@ -236,3 +238,14 @@ def test_a_job_without_the_channel_says_so(tmp_path: Path) -> None:
     base = job(tmp_path / "ml")
     shutil.rmtree(base / "input" / "data" / "train")
     assert "there is no channel train" in failure(base)
+
+
+def test_the_page_has_the_metric_definitions_and_the_hyperparameters() -> None:
+    page = (ROOT / "docs" / "training.md").read_text()
+    (listed,) = re.findall(r"```json\n(\[.*?\])\n```", page, re.S)
+    assert {each["Name"]: each["Regex"] for each in json.loads(listed)} == DEFINITIONS
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\S*) ?\| ", page, re.M))
+    defaults = asdict(Hyperparameters())
+    assert rows.keys() == defaults.keys()
+    for name, value in defaults.items():
+        assert type(value)(rows[name]) == value
