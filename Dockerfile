@@ -109,7 +109,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     # No thread caches what it has freed: there may be 320 threads.
     # https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
     MALLOC_ARENA_MAX=1 \
-    GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.tcache_count=0 \
+    GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4194304:glibc.malloc.tcache_count=0 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /tmp
