@@ -1,4 +1,4 @@
-"""Read the command line of `rehearse`: run a rehearsal until a signal comes, or print its bill.
+"""Read the command line of `rehearse`: run a rehearsal, print its bill, or forecast traffic.
 
 The packages of the extra `rehearse` are imported inside functions, so that the command can say
 which one is missing.
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from rehearse.data_plane.quotas import IDLE_SECONDS
 from rehearse.errors import CannotStart, RehearsalError
+from rehearse.forecast import command as forecast
 
 if TYPE_CHECKING:
     from rehearse.container_engines import ContainerEngine
@@ -167,6 +168,11 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=bill)
     _add_port(show)
     show.add_argument("--json", action="store_true", help="print JSON")
+    predict = commands.add_parser(
+        "forecast", help="latency, throttles and cost of traffic that is too much for this machine"
+    )
+    predict.set_defaults(run=forecast.run)
+    forecast.add_options(predict)
     return parser
 
 
