@@ -48,7 +48,8 @@ class Forecast:
         share = self.throttled / self.requests
         times = "none was answered"
         if self.p50_ms is not None:
-            times = f"p50 {self.p50_ms:,.0f} ms, p99 {self.p99_ms:,.0f} ms, p99.9 {self.p999_ms:,.0f} ms"
+            times = f"p50 {self.p50_ms:,.0f} ms, p99 {self.p99_ms:,.0f} ms"
+            times += f", p99.9 {self.p999_ms:,.0f} ms"
         return (
             f"{self.requests:,} requests at {self.memory_mb} MB, MaxConcurrency "
             f"{self.max_concurrency}:\n"
