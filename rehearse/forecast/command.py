@@ -5,59 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rehearse.data_plane.quotas import IDLE_SECONDS
-from rehearse.forecast import profile as profiles
-from rehearse.forecast import trace as traces
+from rehearse.forecast import profiles, traces
+from rehearse.forecast.forecast import forecast
 from rehearse.metering.prices import Prices
-
-if TYPE_CHECKING:
-    from rehearse.forecast.simulation import Outcome
 
 VALIDATION = Path(__file__).with_name("validation.json")
 RATE = 10.0  # requests a minute
 DAYS = 1.0
 MAX_CONCURRENCY = 5
-SEED = 0
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What a trace would see of one memory size and MaxConcurrency, and what it would cost.
-
-    Percentiles are those of answered requests, cold starts included, as the client sees them.
-    """
-
-    memory_mb: int
-    max_concurrency: int
-    requests: int
-    answered: int
-    cold: int
-    throttled: int
-    most_environments: int
-    p50_ms: float | None
-    p99_ms: float | None
-    p999_ms: float | None
-    cost_usd: float
-
-    def __str__(self) -> str:
-        """Write it for people."""
-        share = self.throttled / self.requests
-        times = "none was answered"
-        if self.p50_ms is not None:
-            times = f"p50 {self.p50_ms:,.0f} ms, p99 {self.p99_ms:,.0f} ms"
-            times += f", p99.9 {self.p999_ms:,.0f} ms"
-        return (
-            f"{self.requests:,} requests at {self.memory_mb} MB, MaxConcurrency "
-            f"{self.max_concurrency}:\n"
-            f"- latency: {times}\n"
-            f"- cold starts: {self.cold:,}; environments at once: {self.most_environments}\n"
-            f"- throttled: {self.throttled:,} ({share:.2%})\n"
-            f"- cost: {self.cost_usd:,.2f} USD"
-        )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -89,9 +48,8 @@ def run(given: argparse.Namespace) -> int:
     path = profiles.EXAMPLE if given.profile == "example" else Path(given.profile)
     profile = profiles.read(path)
     prices = Prices.nearest(given.region, given.prices)
-    found = forecast(
-        counts, profile, given.memory, given.max_concurrency, given.idle_seconds, prices
-    )
+    memory_mb = given.memory or profile.smallest
+    found = forecast(counts, profile, memory_mb, given.max_concurrency, given.idle_seconds, prices)
     validation = json.loads(VALIDATION.read_text(encoding="utf-8"))
     if given.json:
         about = {"profile": profile.image, "cpu": profile.cpu, "validation": validation}
@@ -108,66 +66,10 @@ def run(given: argparse.Namespace) -> int:
 
 
 def read_trace(name: str, rate: float, days: float) -> list[int]:
-    """Return the requests of each minute of a named trace, or of a file; raises ForecastError."""
+    """Return the requests of each minute of a named trace, or of a file; raises InputError."""
     if name in traces.SHAPES:
         return traces.make(name, rate, days)
     return traces.read(Path(name))
-
-
-def forecast(
-    counts: list[int],
-    profile: profiles.Profile,
-    memory_mb: int | None,
-    max_concurrency: int,
-    idle_seconds: float,
-    prices: Prices,
-) -> Forecast:
-    """Simulate a trace with a progress bar; the same arguments give the same forecast.
-
-    Raises ForecastError if the profile has not this memory size.
-    """
-    import numpy as np
-    from tqdm import tqdm
-
-    from rehearse.forecast.simulation import simulate
-
-    memory, times = profile.times(memory_mb)
-    random = np.random.default_rng(SEED)
-    arrivals = traces.arrivals(counts, random)
-    with tqdm(total=len(arrivals), unit=" requests", leave=False, disable=None) as bar:
-        found = simulate(arrivals, times, max_concurrency, idle_seconds, random, bar.update)
-    return Forecast(
-        memory_mb=memory,
-        max_concurrency=max_concurrency,
-        requests=len(arrivals),
-        answered=len(found.latency_ms),
-        cold=found.cold,
-        throttled=found.throttled,
-        most_environments=found.most_environments,
-        cost_usd=_cost(found, memory, profile.bytes, prices),
-        **_percentiles(found),
-    )
-
-
-def _percentiles(found: Outcome) -> dict[str, float | None]:
-    import numpy as np
-
-    names = {"p50_ms": 50, "p99_ms": 99, "p999_ms": 99.9}
-    if not len(found.latency_ms):
-        return dict.fromkeys(names)
-    return {
-        name: round(float(np.percentile(found.latency_ms, share)), 3)
-        for name, share in names.items()
-    }
-
-
-def _cost(found: Outcome, memory_mb: int, data_bytes: int, prices: Prices) -> float:
-    """Return the USD of the answered requests; begun milliseconds are billed in full."""
-    import numpy as np
-
-    milliseconds = int(np.maximum(np.ceil(found.model_ms), 1).sum())
-    usd = prices.inference(memory_mb, milliseconds)
-    return round(usd + prices.data(data_bytes * len(found.model_ms)), 6)
 
 
 def _positive(text: str) -> float:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import simpy
 
-    from rehearse.forecast.profile import Times
+    from rehearse.forecast.profiles import Times
 
 # A progress bar moves after so many requests.
 CHUNK = 20_000
@@ -23,10 +23,11 @@ CHUNK = 20_000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the requests: milliseconds of those answered, float64 (N,), and counts."""
+    """What became of the requests. Arrays have a value for each of the N that were answered."""
 
-    latency_ms: np.ndarray
-    model_ms: np.ndarray  # what is billed of each
+    latency_ms: np.ndarray  # float64
+    model_ms: np.ndarray  # float64; what is billed
+    concurrency: np.ndarray  # int64; requests under way when it came, itself included
     cold: int
     throttled: int
     most_environments: int
@@ -56,7 +57,7 @@ def simulate(
 
 def _draws(times: Times, requests: int, random: np.random.Generator) -> dict[str, list[float]]:
     """Draw each request's times at random from those measured."""
-    fields = {name: getattr(times, name) for name in ("setup", "first", "warm", "overhead")}
+    fields = {name: getattr(times, name) for name in ("setup", "first", "warm")}
     return {name: random.choice(values, requests).tolist() for name, values in fields.items()}
 
 
@@ -76,6 +77,7 @@ class _Variant:
         self._idle_seconds = idle_seconds
         self._busy = 0
         self._idle: deque[float] = deque()  # when each idle environment was last used, rising
+        self._concurrency: list[int] = []
         self._latency: list[float] = []
         self._model: list[float] = []
         self._cold = self._throttled = self._most = 0
@@ -107,8 +109,9 @@ class _Variant:
             self._cold += 1
             setup, model = draws["setup"][number], draws["first"][number]
         self._busy += 1
+        self._concurrency.append(self._busy)
         self._most = max(self._most, self._busy + len(idle))
-        latency = setup + model + draws["overhead"][number]
+        latency = setup + model
         self._latency.append(latency)
         self._model.append(model)
         done = environment.timeout(latency / 1e3)
@@ -125,6 +128,7 @@ class _Variant:
         return Outcome(
             np.array(self._latency),
             np.array(self._model),
+            np.array(self._concurrency),
             self._cold,
             self._throttled,
             self._most,

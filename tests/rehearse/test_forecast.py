@@ -11,13 +11,13 @@ import pytest
 
 from tests.rehearse.test_command import run
 
-SECOND = {"setup_ms": [900], "first_ms": [80], "warm_ms": [80], "overhead_ms": [20]}
+SECOND = {"setup_ms": [900], "first_ms": [100], "warm_ms": [100]}
 
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Path:
     """Return a profile of a container that starts in 0.9 s and answers in 0.1 s."""
-    return write(tmp_path, {"1024": SECOND, "2048": {**SECOND, "warm_ms": [30]}})
+    return write(tmp_path, {"1024": SECOND, "2048": {**SECOND, "warm_ms": [50]}})
 
 
 def write(folder: Path, memory: object) -> Path:
@@ -46,8 +46,8 @@ def test_few_requests_are_answered_warm_but_the_first(tmp_path: Path, profile: P
     assert (found["requests"], found["cold"], found["throttled"]) == (3, 1, 0)
     assert found["p50_ms"] == pytest.approx(100)
     assert found["p999_ms"] == pytest.approx(1000, rel=0.01)
-    # 3 calls of 80 ms at 1 GB and 0.00002 USD, and 3,000 bytes at 0.016 USD a GB.
-    assert found["cost_usd"] == pytest.approx(3 * 0.08 * 0.00002 + 3000 / 2**30 * 0.016, abs=1e-6)
+    # 3 calls of 100 ms at 1 GB and 0.00002 USD, and 3,000 bytes at 0.016 USD a GB.
+    assert found["cost_usd"] == pytest.approx(3 * 0.1 * 0.00002 + 3000 / 2**30 * 0.016, abs=1e-6)
 
 
 def test_after_a_silence_all_start_cold(tmp_path: Path, profile: Path) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rehearse.errors import ForecastError
+from rehearse.errors import InputError
 
 EXAMPLE = Path(__file__).with_name("example.json")
 # What is measured of a memory size, in milliseconds; each is a list, from which a forecast draws.
-TIMES = ("setup_ms", "first_ms", "warm_ms", "overhead_ms")
+TIMES = ("setup_ms", "first_ms", "warm_ms")
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,13 @@ class Times:
     """What calls took at one memory size, in milliseconds, in the terms of CloudWatch's metrics.
 
     `setup`: ModelSetupTime, from the start of a container to its first good ping. `first` and
-    `warm`: ModelLatency of the first call of a container, and of others. `overhead`:
-    OverheadLatency without the setup.
+    `warm`: ModelLatency of the first call of a container, and of others.
     https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-monitoring.html
     """
 
     setup: tuple[float, ...]
     first: tuple[float, ...]
     warm: tuple[float, ...]
-    overhead: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,21 @@ class Profile:
     bytes: int  # of a request and its answer
     memory: dict[int, Times]
 
-    def times(self, memory_mb: int | None) -> tuple[int, Times]:
-        """Return the times of a memory size, of the smallest where none is named.
+    @property
+    def smallest(self) -> int:
+        """The smallest memory size that was measured, in MB."""
+        return min(self.memory)
 
-        Raises ForecastError if it was not measured.
-        """
-        chosen = min(self.memory) if memory_mb is None else memory_mb
-        if chosen not in self.memory:
+    def times(self, memory_mb: int) -> Times:
+        """Return the times of a memory size; raises InputError if it was not measured."""
+        if memory_mb not in self.memory:
             known = ", ".join(map(str, sorted(self.memory)))
-            raise ForecastError(f"the profile has no memory size of {chosen} MB; it has {known}")
-        return chosen, self.memory[chosen]
+            raise InputError(f"the profile has no memory size of {memory_mb} MB; it has {known}")
+        return self.memory[memory_mb]
 
 
 def read(path: Path) -> Profile:
-    """Read a profile; raises ForecastError with the reason."""
+    """Read a profile; raises InputError with the reason."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if not found["memory"]:
@@ -64,13 +63,13 @@ def read(path: Path) -> Profile:
             memory={int(size): _times(times) for size, times in found["memory"].items()},
         )
     except OSError as error:
-        raise ForecastError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ForecastError(f"{path} is no profile: {error}") from error
+        raise InputError(f"{path} is no profile: {error}") from error
     except KeyError as error:
-        raise ForecastError(f"{path} is no profile: it has no {error}") from error
+        raise InputError(f"{path} is no profile: it has no {error}") from error
     except (TypeError, AttributeError) as error:
-        raise ForecastError(f"{path} is no profile: {error}") from error
+        raise InputError(f"{path} is no profile: {error}") from error
 
 
 def _times(found: dict[str, list[float]]) -> Times:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rehearse.errors import ForecastError
+from rehearse.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ SHAPES = ("steady", "diurnal", "bursts")
 def read(path: Path) -> list[int]:
     """Read a CSV file with the columns minute and requests; return the requests of each minute.
 
-    Minutes count from 0 and rise; those left out have no requests. Raises ForecastError, which
+    Minutes count from 0 and rise; those left out have no requests. Raises InputError, which
     names the line.
     """
     counts: list[int] = []
@@ -33,19 +33,19 @@ def read(path: Path) -> list[int]:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)
             if next(rows, None) != COLUMNS:
-                raise ForecastError(f"{path}: the first line must be {','.join(COLUMNS)}")
+                raise InputError(f"{path}: the first line must be {','.join(COLUMNS)}")
             for row in filter(None, rows):
                 minute, requests = _numbers(row, f"{path}, line {rows.line_num}")
                 if not len(counts) <= minute < LONGEST:
-                    raise ForecastError(
+                    raise InputError(
                         f"{path}, line {rows.line_num}: minutes must rise, and be less than "
                         f"{LONGEST}; this is {minute}"
                     )
                 counts += [0] * (minute - len(counts)) + [requests]
     except OSError as error:
-        raise ForecastError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ForecastError(f"{path} is no CSV file in UTF-8: {error}") from error
+        raise InputError(f"{path} is no CSV file in UTF-8: {error}") from error
     return _checked(counts, str(path))
 
 
@@ -53,7 +53,7 @@ def make(shape: str, rate: float, days: float) -> list[int]:
     """Make a trace of one of the SHAPES; `rate` is the mean number of requests in a minute.
 
     "diurnal" swings between nothing at midnight and twice the mean at noon. "bursts" has the
-    requests of an hour in its first two minutes. Raises ForecastError if there is no request.
+    requests of an hour in its first two minutes. Raises InputError if there is no request.
     """
     minutes = max(round(days * DAY), 1)
     weights: Iterable[float] = {
@@ -83,7 +83,7 @@ def _whole(amounts: Iterable[float]) -> Iterator[int]:
 
 def _numbers(row: list[str], where: str) -> tuple[int, int]:
     if len(row) != 2 or not all(cell.strip().isdecimal() for cell in row):
-        raise ForecastError(
+        raise InputError(
             f"{where}: two whole numbers are expected, minute,requests; this is {','.join(row)!r}"
         )
     return int(row[0]), int(row[1])
@@ -92,7 +92,7 @@ def _numbers(row: list[str], where: str) -> tuple[int, int]:
 def _checked(counts: list[int], name: str) -> list[int]:
     total = sum(counts)
     if not total:
-        raise ForecastError(f"{name} has no requests")
+        raise InputError(f"{name} has no requests")
     if total > MOST:
-        raise ForecastError(f"{name} has {total:,} requests; a forecast takes {MOST:,} at most")
+        raise InputError(f"{name} has {total:,} requests; a forecast takes {MOST:,} at most")
     return counts
