@@ -27,6 +27,7 @@ LAYERS = {
     "batch": {"container_engines", "data_plane", "control_plane"},
     "cloudformation": {"data_plane"},
     "forecast": {"data_plane", "metering"},
+    "sizing": {"container_engines", "data_plane", "forecast", "metering"},
 }
 MODULES = [
     path for package in (*PACKAGES, "benchmarks") for path in sorted((ROOT / package).rglob("*.py"))

@@ -37,6 +37,18 @@ class Profile:
     bytes: int  # of a request and its answer
     memory: dict[int, Times]
 
+    def write(self, path: Path) -> None:
+        """Write the file that `read` reads."""
+        sizes = {
+            str(size): {
+                name: [round(value, 3) for value in values]
+                for name, values in zip(TIMES, (times.setup, times.first, times.warm), strict=True)
+            }
+            for size, times in self.memory.items()
+        }
+        found = {"image": self.image, "cpu": self.cpu, "bytes": self.bytes, "memory": sizes}
+        path.write_text(json.dumps(found) + "\n", encoding="utf-8")
+
     @property
     def smallest(self) -> int:
         """The smallest memory size that was measured, in MB."""

@@ -15,6 +15,7 @@ from rehearse.data_plane.invocation import check_answer, send
 from rehearse.data_plane.quotas import Quotas
 from rehearse.data_types import ContainerDefinition, Invocation
 from rehearse.errors import ModelError, ModelNotReady, one_line
+from rehearse.forecast.profiles import Times
 from rehearse.sizing.requests import invocation
 
 # Records in a body, until one is too many.
@@ -44,9 +45,11 @@ class Measured:
     bytes: int = 0  # of a request and its answer, on average
 
     @property
-    def usable(self) -> bool:
-        """Whether single requests are answered."""
-        return bool(self.warm_ms)
+    def times(self) -> Times | None:
+        """The times for a forecast; None if single requests were not answered."""
+        if not self.warm_ms:
+            return None
+        return Times(tuple(self.setup_ms), tuple(self.first_ms), tuple(self.warm_ms))
 
 
 @dataclass
