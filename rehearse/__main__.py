@@ -10,17 +10,18 @@ import argparse
 import contextlib
 import json
 import os
-import signal
-import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rehearse import signals
 from rehearse.data_plane.quotas import IDLE_SECONDS
+from rehearse.data_types import ENGINES
 from rehearse.errors import CannotStart, RehearsalError
-from rehearse.forecast import command as forecast
+from rehearse.forecast import options as forecast_options
+from rehearse.sizing import options as sizing_options
 
 if TYPE_CHECKING:
     from rehearse.container_engines import ContainerEngine
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def up(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; then leave nothing behind."""
+    from rehearse import container_engines
     from rehearse.metering.bill import text
     from rehearse.rehearsal import Rehearsal
 
@@ -59,37 +61,19 @@ def up(given: argparse.Namespace) -> int:
         os.environ.pop(name, None)
     os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     # Before anything is started: a signal that comes meanwhile is not lost.
-    with _signals() as signals:
-        engine = _engine(given.engine)
+    with signals.received() as received:
+        engine = container_engines.open_engine(given.engine)
         rehearsal = Rehearsal(engine, given.port, given.region, given.idle_seconds, given.prices)
         try:
             rehearsal.start()
             _announce(rehearsal, engine, given)
-            signals.recv(1)
+            received.wait()
             bill = rehearsal.bill.as_json()
             if bill["accounts"] and not given.json:
                 print(text(bill), flush=True)
         finally:
             rehearsal.stop()
     return 0
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Give a socket that SIGINT and SIGTERM write to.
-
-    The thread that receives a signal need not be the main one, and would not wake it.
-    """
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        writer.setblocking(False)
-        signal.set_wakeup_fd(writer.fileno())
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda *_: None)
-        try:
-            yield reader
-        finally:
-            signal.set_wakeup_fd(-1)
 
 
 def bill(given: argparse.Namespace) -> int:
@@ -110,15 +94,18 @@ def bill(given: argparse.Namespace) -> int:
     return 0
 
 
-def _engine(name: str) -> ContainerEngine:
-    """Return the engine that runs containers; raise ContainerEngineError if it cannot work."""
-    if name == "docker":
-        from rehearse.container_engines.docker_engine import DockerEngine
+def size(given: argparse.Namespace) -> int:
+    """Measure memory sizes, and say which to deploy."""
+    from rehearse.sizing import command
 
-        return DockerEngine()
-    from rehearse.container_engines.process_engine import ProcessEngine
+    return command.run(given)
 
-    return ProcessEngine()
+
+def forecast(given: argparse.Namespace) -> int:
+    """Forecast what traffic would see and cost."""
+    from rehearse.forecast import command
+
+    return command.run(given)
 
 
 def _announce(rehearsal: Rehearsal, engine: ContainerEngine, given: argparse.Namespace) -> None:
@@ -150,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--region", default="us-east-1", help="default: %(default)s")
     run.add_argument(
         "--engine",
-        choices=("docker", "process"),
+        choices=ENGINES,
         default="docker",
         help="docker: the image that CreateModel names, in the sandbox of serverless; "
         "process: the `serve` of this installation, whatever the image",
@@ -168,11 +155,14 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=bill)
     _add_port(show)
     show.add_argument("--json", action="store_true", help="print JSON")
+    measure = commands.add_parser("size", help="measure memory sizes, and say which to deploy")
+    measure.set_defaults(run=size)
+    sizing_options.add_options(measure)
     predict = commands.add_parser(
         "forecast", help="latency, throttles and cost of traffic that is too much for this machine"
     )
-    predict.set_defaults(run=forecast.run)
-    forecast.add_options(predict)
+    predict.set_defaults(run=forecast)
+    forecast_options.add_options(predict)
     return parser
 
 
