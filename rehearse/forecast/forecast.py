@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rehearse.forecast.simulation import Outcome
 
 SEED = 0
+SPANS = 120
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Forecast:
     p99_ms: float | None
     p999_ms: float | None
     cost_usd: float
+    timeline: tuple[int, ...]  # the most environments in each of SPANS equal parts of the trace
 
     def __str__(self) -> str:
         """Write it for people."""
@@ -81,7 +83,8 @@ def forecast(
         answered=len(found.latency_ms),
         cold=found.cold,
         throttled=found.throttled,
-        most_environments=found.most_environments,
+        most_environments=int(found.environments.max(initial=0)),
+        timeline=_timeline(found, len(counts)),
         cost_usd=_cost(found, memory_mb, profile.bytes, prices),
         **_percentiles(found),
     )
@@ -97,6 +100,16 @@ def _percentiles(found: Outcome) -> dict[str, float | None]:
         name: round(float(np.percentile(found.latency_ms, share)), 3)
         for name, share in names.items()
     }
+
+
+def _timeline(found: Outcome, minutes: int) -> tuple[int, ...]:
+    """Return the most environments in each part of a trace of so many minutes."""
+    import numpy as np
+
+    most = np.zeros(SPANS, np.int64)
+    spans = np.minimum(found.arrived / (minutes * 60) * SPANS, SPANS - 1).astype(np.int64)
+    np.maximum.at(most, spans, found.environments)
+    return tuple(most.tolist())
 
 
 def _cost(found: Outcome, memory_mb: int, data_bytes: int, prices: Prices) -> float:

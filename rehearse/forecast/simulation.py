@@ -27,10 +27,10 @@ class Outcome:
 
     latency_ms: np.ndarray  # float64
     model_ms: np.ndarray  # float64; what is billed
-    concurrency: np.ndarray  # int64; requests under way when it came, itself included
+    arrived: np.ndarray  # float64; seconds
+    environments: np.ndarray  # int64; how many there were then, busy or idle
     cold: int
     throttled: int
-    most_environments: int
 
 
 def simulate(
@@ -77,10 +77,11 @@ class _Variant:
         self._idle_seconds = idle_seconds
         self._busy = 0
         self._idle: deque[float] = deque()  # when each idle environment was last used, rising
-        self._concurrency: list[int] = []
+        self._arrived: list[float] = []
+        self._environments: list[int] = []
         self._latency: list[float] = []
         self._model: list[float] = []
-        self._cold = self._throttled = self._most = 0
+        self._cold = self._throttled = 0
 
     def serve(
         self, arrivals: list[float], count: Callable[[int], object]
@@ -109,8 +110,8 @@ class _Variant:
             self._cold += 1
             setup, model = draws["setup"][number], draws["first"][number]
         self._busy += 1
-        self._concurrency.append(self._busy)
-        self._most = max(self._most, self._busy + len(idle))
+        self._arrived.append(environment.now)
+        self._environments.append(self._busy + len(idle))
         latency = setup + model
         self._latency.append(latency)
         self._model.append(model)
@@ -128,8 +129,8 @@ class _Variant:
         return Outcome(
             np.array(self._latency),
             np.array(self._model),
-            np.array(self._concurrency),
+            np.array(self._arrived),
+            np.array(self._environments, np.int64),
             self._cold,
             self._throttled,
-            self._most,
         )

@@ -18,7 +18,7 @@ from rehearse.errors import CannotStart, InputError
 from rehearse.forecast import options
 from rehearse.forecast.profiles import Profile
 from rehearse.metering.prices import Prices
-from rehearse.sizing import comparison, measurement, requests, table
+from rehearse.sizing import comparison, measurement, report, requests, table
 from rehearse.sizing.comparison import Sizing
 from rehearse.sizing.measurement import Measured, Sandbox
 
@@ -26,7 +26,7 @@ INTERRUPTED = 130
 
 
 def run(given: argparse.Namespace) -> int:
-    """Measure, compare, write profile.json, and print what was found."""
+    """Measure, compare, write profile.json and report.html, and print what was found."""
     counts = options.read_trace(given.traffic, given.rate, given.days)
     records = requests.read(given.requests)
     prices = Prices.nearest(given.region, given.prices)
@@ -52,6 +52,7 @@ def run(given: argparse.Namespace) -> int:
     profile = _profile(given, measured)
     profile.write(given.out / "profile.json")
     found = _compare(given, profile, measured, counts, prices)
+    report.write(found, given.out / "report.html")
     print(json.dumps(as_json(found), indent=2) if given.json else table.text(found))
     return 0
 

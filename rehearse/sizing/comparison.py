@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -54,11 +54,13 @@ class SizeCosts:
 
 @dataclass(frozen=True)
 class Option:
-    """A way to deploy: "serverless", "provisioned" or "instance", and what a month costs."""
+    """A way to deploy, "serverless", "provisioned" or "instance", and what it costs in USD."""
 
     kind: str
-    usd_a_month: float
     detail: str
+    usd_a_month: float  # under the traffic
+    usd_fixed: float  # a month, without a request
+    usd_each: float  # a request
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def costs(profile: Profile, memory_mb: int, counts: Sequence[int], prices: Price
         return forecast(list(counts), profile, memory_mb, most, IDLE_SECONDS, prices)
 
     traffic = at(MOST_CONCURRENCY)
-    # Half of what was needed at the worst moment often suffices, and no more than that can help.
+    # No more than were needed at the worst moment can help.
     low, high = 1, max(traffic.most_environments, 1)
     while low < high:
         middle = (low + high) // 2
@@ -143,48 +145,49 @@ def recommend(
     least = min(each.usd_a_month for each in sizes)
     near = [each for each in sizes if each.usd_a_month <= least * (1 + EQUAL_COST)]
     best = min(near, key=lambda each: each.p95_ms.value)
-    options = tuple(_options(best, profile.memory[best.memory_mb], counts, prices))
-    requests = sum(counts) * months_in(counts)
+    requests = round(sum(counts) * months_in(counts))
+    options = tuple(_options(best, profile, requests, max(counts), prices))
     hour = min(prices.instance_hour.values(), default=math.inf)
-    each_usd = best.usd_a_million.value / MILLION
     return Recommendation(
         memory_mb=best.memory_mb,
         max_concurrency=best.traffic.max_concurrency,
         kind=min(options, key=lambda option: option.usd_a_month).kind,
         options=options,
-        break_even_requests=round(hour * HOURS_A_MONTH / each_usd),
-        requests_a_month=round(requests),
+        break_even_requests=round(hour * HOURS_A_MONTH / best.usd_a_million.value * MILLION),
+        requests_a_month=requests,
     )
 
 
-def _options(best: SizeCosts, times: Times, counts: Sequence[int], prices: Prices) -> list[Option]:
-    """Price a month of each way to deploy this size."""
+def _options(
+    best: SizeCosts, profile: Profile, requests: int, most_a_minute: int, prices: Prices
+) -> Iterator[Option]:
+    """Price the ways to deploy this size under so many requests a month."""
     size, traffic = best.memory_mb, best.traffic
-    found = [
-        Option(
-            "serverless",
-            best.usd_a_month,
-            f"{traffic.cold / traffic.requests:.2%} of the requests start an environment first",
-        )
-    ]
-    kept = size / MB_PER_GB * HOURS_A_MONTH * 3600 * prices.reserved_gb_second
-    share = prices.provisioned_gb_second / prices.on_demand_gb_second
-    found.append(
-        Option(
-            "provisioned",
-            kept + best.usd_a_month * share,
-            "ProvisionedConcurrency 1: what comes alone is answered warm",
-        )
+    warm = profile.memory[size].warm
+    billed = statistics.mean(math.ceil(each) for each in warm)
+    data = prices.data(profile.bytes)
+
+    def option(kind: str, fixed: float, each: float, detail: str) -> Option:
+        return Option(kind, detail, fixed + requests * each, fixed, each)
+
+    yield option(
+        "serverless",
+        0.0,
+        prices.inference(size, 1) * billed + data,
+        f"{traffic.cold / traffic.requests:.2%} of the requests start an environment first",
+    )
+    yield option(
+        "provisioned",
+        size / MB_PER_GB * HOURS_A_MONTH * 3600 * prices.reserved_gb_second,
+        prices.inference(size, 1, provisioned=True) * billed + data,
+        "ProvisionedConcurrency 1: requests that come alone are answered warm",
     )
     if prices.instance_hour:
         name, hour = min(prices.instance_hour.items(), key=lambda item: item[1])
         # CPUs' worth of work in the busiest minute.
-        work = max(counts) / 60 * statistics.mean(times.warm) / 1e3
+        work = most_a_minute / 60 * statistics.mean(warm) / 1e3
         count = max(math.ceil(work / INSTANCE_CPUS), 1)
-        found.append(
-            Option("instance", count * hour * HOURS_A_MONTH, f"{count} x {name}, always on")
-        )
-    return found
+        yield option("instance", count * hour * HOURS_A_MONTH, 0.0, f"{count} x {name}, always on")
 
 
 def _interval(values: np.ndarray, percentile: float | None) -> Interval:

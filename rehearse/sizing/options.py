@@ -39,7 +39,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="how many times as long the platform's CPU takes (%(default)s, a guess)",
     )
     options.add_prices(parser)
-    add("--out", type=Path, default=Path(), help="folder of profile.json (this one)")
+    add(
+        "--out",
+        type=Path,
+        default=Path(),
+        help="where to write report.html and profile.json (here)",
+    )
     add("--json", action="store_true", help="print JSON")
 
 

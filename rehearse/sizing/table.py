@@ -35,7 +35,7 @@ def text(found: Sizing) -> str:
         "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (HEADS, *rows)
     ]
-    return "\n".join([*lines, "", *_notes(found), "", *_recommendation(found), "", *_source(found)])
+    return "\n".join([*lines, "", *notes(found), "", *recommendation(found), "", *_source(found)])
 
 
 def _row(measured: Measured, costs: SizeCosts | None) -> Sequence[str]:
@@ -61,7 +61,8 @@ def _shown(figure: Interval, digits: int) -> str:
     return f"{figure.value:.{digits}f} ({figure.low:.{digits}f}-{figure.high:.{digits}f})"
 
 
-def _notes(found: Sizing) -> Iterator[str]:
+def notes(found: Sizing) -> Iterator[str]:
+    """Yield a line for each size: the largest body that it answers, or why none."""
     for each in found.measured:
         if each.failure:
             yield f"{each.memory_mb} MB: {each.failure}"
@@ -69,7 +70,8 @@ def _notes(found: Sizing) -> Iterator[str]:
             yield f"{each.memory_mb} MB: answers {each.largest:,} records in one body"
 
 
-def _recommendation(found: Sizing) -> Iterator[str]:
+def recommendation(found: Sizing) -> Iterator[str]:
+    """Yield what to deploy, and what the ways to do so cost."""
     chosen = found.recommendation
     yield (
         f"Recommended: {WAYS[chosen.kind].lower()}, {chosen.memory_mb} MB, "
