@@ -23,7 +23,7 @@ from werkzeug.wrappers import Request, Response
 from rehearse.control_plane import validation
 from rehearse.data_plane.invoke_endpoint import PATH, InvokeEndpoint, validation_error
 from rehearse.metering.bill import BILL_PATH
-from rehearse.moto_patches import patch_auto_scaling
+from rehearse.moto_patches.auto_scaling import patch_auto_scaling
 
 # Also the streaming and the asynchronous form, which the data plane refuses.
 INVOKE_PATHS = re.compile(r"/endpoints/.+/(async-)?invocations(-response-stream)?")

@@ -63,13 +63,15 @@ class Rehearsal:
         """Serve from here on, in threads of this process."""
         from werkzeug.serving import make_server
 
-        from rehearse import moto_patches, sagemaker_api
+        from rehearse import sagemaker_api
         from rehearse.data_plane.invoke_endpoint import InvokeEndpoint
         from rehearse.http_server import Application, ConnectionHandler
         from rehearse.metering.cloudwatch import transform_logger
+        from rehearse.moto_patches.cloudwatch import patch_cloudwatch
+        from rehearse.moto_patches.server import patch_server
 
-        moto_patches.patch_server()
-        moto_patches.patch_cloudwatch()
+        patch_server()
+        patch_cloudwatch()
         sagemaker_api.install(self.endpoints, self._engine, transform_logger, self.client("s3"))
         application = Application(
             InvokeEndpoint(self.endpoints, self._region), self.client, self.bill.as_json

@@ -14,7 +14,7 @@ from rehearse.container_engines import ContainerEngine
 from rehearse.control_plane import validation
 from rehearse.control_plane.endpoints import EndpointsBackend
 from rehearse.data_plane.endpoints import Endpoints
-from rehearse.moto_patches import SageMakerResponses, patch_sagemaker
+from rehearse.moto_patches.sagemaker import SageMakerResponses, patch_sagemaker
 
 # botocore's waiters tell so in the user agent (botocore/useragent.py, feature B); the SDKs poll.
 WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")

@@ -13,7 +13,8 @@ from moto.sagemaker.exceptions import ResourceNotFound, ValidationError
 from rehearse.batch.transform import TransformJob
 from rehearse.container_engines import ContainerEngine
 from rehearse.control_plane import validation
-from rehearse.control_plane.models import CHANGING, ModelsBackend, discard, one_at_a_time
+from rehearse.control_plane.models import ModelsBackend, discard
+from rehearse.control_plane.one_at_a_time import CHANGING, one_at_a_time
 from rehearse.errors import TransformError, TransformStopped, one_line
 
 ENDED = ("Completed", "Failed", "Stopped")

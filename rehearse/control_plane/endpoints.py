@@ -15,7 +15,8 @@ from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
 from rehearse.control_plane import validation
-from rehearse.control_plane.models import ModelsBackend, one_at_a_time, variant_config
+from rehearse.control_plane.models import ModelsBackend, variant_config
+from rehearse.control_plane.one_at_a_time import one_at_a_time
 from rehearse.data_plane.endpoints import Done
 from rehearse.data_types import ProductionVariant
 
@@ -104,6 +105,7 @@ class EndpointsBackend(ModelsBackend):
         """
         endpoint = self._in_service(endpoint_name)
         records = {each["VariantName"]: each for each in endpoint.production_variants}
+        validation.check_unique(desired_weights_and_capacities)
         for desired in desired_weights_and_capacities:
             if (name := desired["VariantName"]) not in records:
                 raise ValidationError(

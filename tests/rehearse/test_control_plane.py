@@ -205,6 +205,25 @@ def test_packages_and_empty_groups_can_be_deleted(rehearsal: Rehearsal) -> None:
         client.describe_model_package_group(ModelPackageGroupName=group)
 
 
+def test_a_group_is_named_by_its_arn_too(rehearsal: Rehearsal) -> None:
+    """As AWS's notebook of the model registry does."""
+    client, name = rehearsal.client("sagemaker"), rehearsal.name("group")
+    arn = client.create_model_package_group(ModelPackageGroupName=name)["ModelPackageGroupArn"]
+    versions = [package(rehearsal, "Approved", group) for group in (arn, name)]
+    assert [each.rpartition("/")[2] for each in versions] == ["1", "2"]
+    found = client.list_model_packages(ModelPackageGroupName=arn, ModelPackageType="Versioned")
+    assert len(found["ModelPackageSummaryList"]) == 2
+    for each in versions:
+        client.delete_model_package(ModelPackageName=each)
+    described = client.describe_model_package_group(ModelPackageGroupName=arn)
+    assert described["ModelPackageGroupName"] == name
+    client.delete_model_package_group(ModelPackageGroupName=arn)
+    with pytest.raises(ClientError, match="does not exist"):
+        client.describe_model_package_group(ModelPackageGroupName=name)
+    with pytest.raises(ClientError, match="does not exist"):
+        package(rehearsal, "Approved", arn)
+
+
 def test_versions_count_on_after_a_deletion(rehearsal: Rehearsal) -> None:
     first = package(rehearsal, "Approved")
     group = first.split("/")[1]
@@ -374,6 +393,11 @@ def test_concurrency_is_updated_in_place(rehearsal: Rehearsal, model: str) -> No
     }
     with pytest.raises(ClientError, match="ProvisionedConcurrency 5"):
         resize(4, 5)
+    with pytest.raises(ClientError, match="non-unique within the request"):
+        client.update_endpoint_weights_and_capacities(
+            EndpointName=endpoint,
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredWeight": 1}] * 2,
+        )
 
 
 def test_provisioned_concurrency_can_be_a_scalable_target(rehearsal: Rehearsal, model: str) -> None:
