@@ -14,6 +14,8 @@ RehearsalError
 |  |- ModelError           the container has answered 4xx or 5xx, or nothing
 |  |- ServiceUnavailable   nothing can serve now
 |  `- VariantReplaced      an update has put another variant in its place; InvokeEndpoint asks that
+|- FilterPatternError      a filter pattern of CloudWatch Logs cannot be read
+|- ExpressionError         an expression of metric math cannot be computed
 |- TransformError          a transform job has failed
 `- TransformStopped        StopTransformJob has been called
 
@@ -99,6 +101,14 @@ class ServiceUnavailable(InvocationError):
 
 class VariantReplaced(InvocationError):
     """An update has put another variant in the place of this one, which takes no more calls."""
+
+
+class FilterPatternError(RehearsalError):
+    """A filter pattern of CloudWatch Logs cannot be read."""
+
+
+class ExpressionError(RehearsalError):
+    """An expression of metric math cannot be computed."""
 
 
 class TransformError(RehearsalError):

@@ -28,6 +28,10 @@ from rehearse.moto_patches.auto_scaling import patch_auto_scaling
 # Also the streaming and the asynchronous form, which the data plane refuses.
 INVOKE_PATHS = re.compile(r"/endpoints/.+/(async-)?invocations(-response-stream)?")
 
+SIGNED_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
+# By the names that requests are signed with; their protocol stands in botocore's service models.
+REST_XML = ("s3", "s3express", "cloudfront", "route53")
+
 
 class ConnectionHandler(MotoRequestHandler):
     """Handles one connection."""
@@ -112,9 +116,19 @@ def _failure(environ: dict[str, Any], status: int, kind: str, error: Exception) 
     text = " ".join(str(error).split())
     print(f"rehearse: {what}: {type(error).__name__}: {text}", file=sys.stderr)
     message = f"The rehearsal cannot answer {what}: {text or type(error).__name__}"
-    if "HTTP_X_AMZ_TARGET" not in environ and "form" in environ.get("CONTENT_TYPE", ""):
+    if "HTTP_X_AMZ_TARGET" not in environ and _reads_xml(environ):
         inner = f"<Code>{kind}</Code><Message>{escape(message)}</Message>"
         xml = f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>"
         return Response(xml, status, content_type="text/xml")
     body = json.dumps({"__type": kind, "message": message})
     return Response(body, status, {"x-amzn-errortype": kind}, content_type="application/json")
+
+
+def _reads_xml(environ: dict[str, Any]) -> bool:
+    """Return whether the client reads errors as XML: of the protocols query and rest-xml.
+
+    Unsigned requests are taken for S3's, as moto does.
+    """
+    service = SIGNED_SERVICE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    form = "form" in environ.get("CONTENT_TYPE", "")
+    return form or service is None or service[1] in REST_XML

@@ -66,12 +66,15 @@ class Rehearsal:
         from rehearse import sagemaker_api
         from rehearse.data_plane.invoke_endpoint import InvokeEndpoint
         from rehearse.http_server import Application, ConnectionHandler
+        from rehearse.metering import log_filter, metric_math
         from rehearse.metering.cloudwatch import transform_logger
         from rehearse.moto_patches.cloudwatch import patch_cloudwatch
+        from rehearse.moto_patches.logs import patch_logs
         from rehearse.moto_patches.server import patch_server
 
         patch_server()
-        patch_cloudwatch()
+        patch_cloudwatch(metric_math.evaluate)
+        patch_logs(log_filter.compiled)
         sagemaker_api.install(self.endpoints, self._engine, transform_logger, self.client("s3"))
         application = Application(
             InvokeEndpoint(self.endpoints, self._region), self.client, self.bill.as_json

@@ -7,6 +7,7 @@ from typing import Any
 
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, EmptyResult
+from moto.core.utils import camelcase_to_underscores
 from moto.sagemaker.exceptions import ValidationError
 
 from rehearse.batch.transform_jobs import Logger, TransformJobsBackend
@@ -52,6 +53,17 @@ class Responses(SageMakerResponses):
         given = {name: self.parameter(name) for name in validation.NOT_SERVERLESS}
         validation.check_exclusions(self.parameter("ProductionVariants") or [], given)
         return super().create_endpoint_config()
+
+    def list_models(self) -> ActionResult:
+        names = ("NameContains", "CreationTimeBefore", "CreationTimeAfter", "SortBy", "SortOrder")
+        asked = {
+            camelcase_to_underscores(name): value
+            for name in (*names, "MaxResults", "NextToken")
+            if (value := self.parameter(name)) is not None
+        }
+        found, token = self._backend.list_models(**asked)
+        summaries = [each.response_object for each in found]
+        return ActionResult({"Models": summaries, "NextToken": token})
 
     def describe_model(self) -> ActionResult:
         return _without_empty(super().describe_model())

@@ -59,6 +59,7 @@ class EndpointsBackend(ModelsBackend):
         endpoint.endpoint_status = "Creating"
 
         def done(failure: str | None) -> None:
+            self._note_deployed(endpoint)
             _settle(endpoint, "InService" if failure is None else "Failed", failure)
 
         self._deploy(endpoint, variants, done)
@@ -88,6 +89,7 @@ class EndpointsBackend(ModelsBackend):
                 )
                 endpoint.endpoint_config_name = endpoint_config_name
                 endpoint.production_variants = updated.production_variants
+                self._note_deployed(endpoint)
             # A failed update leaves what served before:
             # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html
             _settle(endpoint, "InService", failure)
@@ -159,6 +161,18 @@ class EndpointsBackend(ModelsBackend):
         self, endpoint: models.FakeEndpoint, variants: list[dict[str, Any]], done: Done
     ) -> None:
         self.running.deploy(endpoint.arn, lambda: self.prepare_variants(variants), done)
+
+    def _note_deployed(self, endpoint: models.FakeEndpoint) -> None:
+        """Describe the weights and images of what serves now.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantSummary.html
+        """
+        running = self.running.variants(endpoint.arn)
+        for record in endpoint.production_variants:
+            if variant := running.get(record["VariantName"]):
+                image = {"SpecifiedImage": variant.container.image, "ResolutionTime": utcnow()}
+                record["DeployedImages"] = [image]
+                record["CurrentWeight"] = record["DesiredWeight"] = variant.weight
 
     def _variants(self, endpoint_config_name: str) -> list[dict[str, Any]]:
         """Return the variants of an endpoint configuration."""

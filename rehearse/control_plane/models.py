@@ -5,11 +5,14 @@ moto keeps the records; what it leaves unchecked is checked here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
+from moto.utilities.paginator import paginate
 
 from rehearse.control_plane import validation
 from rehearse.control_plane.model_packages import ModelPackagesBackend
@@ -24,6 +27,16 @@ from rehearse.data_types import (
     VariantConfig,
 )
 from rehearse.errors import ArtifactError
+
+# A page holds 100 at most (MaxResults in botocore's service model); a default is not published.
+PAGES = {
+    "list_models": {
+        "input_token": "next_token",
+        "limit_key": "max_results",
+        "limit_default": 100,
+        "unique_attribute": "arn",
+    }
+}
 
 
 class ModelsBackend(ModelPackagesBackend):
@@ -61,6 +74,29 @@ class ModelsBackend(ModelPackagesBackend):
             model_name, execution_role_arn, primary_container, vpc_config, containers, tags
         )
 
+    @paginate(pagination_model=PAGES)
+    def list_models(  # type: ignore[override]  # moto takes nothing
+        self,
+        *,
+        name_contains: str = "",
+        creation_time_before: datetime | None = None,
+        creation_time_after: datetime | None = None,
+        sort_by: str = "CreationTime",
+        sort_order: str = "Descending",
+    ) -> list[models.Model]:
+        """List models; what is not said is as in botocore's service model (ListModels)."""
+        found = [
+            each
+            for each in self.models.values()
+            if name_contains in each.model_name
+            and (creation_time_before is None or each.creation_time < creation_time_before)
+            and (creation_time_after is None or each.creation_time >= creation_time_after)
+        ]
+        by: Callable[[models.Model], Any] = (
+            attrgetter("model_name") if sort_by == "Name" else attrgetter("creation_time")
+        )
+        return sorted(found, key=by, reverse=sort_order == "Descending")
+
     def prepare_variants(self, variants: list[dict[str, Any]]) -> list[ProductionVariant]:
         """Make every variant of a configuration ready to run, with a model of its own."""
         made: list[ProductionVariant] = []
@@ -96,6 +132,8 @@ class ModelsBackend(ModelPackagesBackend):
 
     def _check_artifacts(self, container: Mapping[str, Any]) -> None:
         """Refuse a container of CreateModel whose package or artifacts cannot be used."""
+        if container.get("Mode") == "MultiModel":
+            raise ValidationError("Mode MultiModel is not imitated by the rehearsal.")
         definition = self._resolve(container)
         try:
             found = artifacts.source(definition)

@@ -12,6 +12,13 @@ REPLACED = {
     "moto.sagemaker.urls.url_paths": "moto's responses lack actions, and checks",
     "moto.cloudwatch.models.are_dimensions_same": "never True for two dimensions or more",
     "moto.cloudwatch.models.MetricDatumBase.filter": "lists a metric without dimensions again",
+    "moto.cloudwatch.models.Statistics.get_statistics_for_type": "knows no percentile",
+    "moto.cloudwatch.responses.CloudWatchResponse.get_metric_statistics": (
+        "forgets ExtendedStatistics"
+    ),
+    "moto.cloudwatch.models.CloudWatchBackend.get_metric_data": "computes no expression",
+    "moto.logs.models.EventMessageFilter": "takes what it does not know for all",
+    "moto.logs.models.LogsBackend.filter_log_events": "the same",
     "moto.applicationautoscaling.models.ScalableDimensionValueSet": "lacks our dimension",
     "moto.applicationautoscaling.responses.ScalableDimensionValueSet": "the same",
     "moto.applicationautoscaling.models.ApplicationAutoscalingBackend.register_scalable_target": (

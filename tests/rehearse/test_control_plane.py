@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.conftest import BUNDLED
 from tests.rehearse.rehearsal import IMAGE, ROLE, Rehearsal, archive
 from tests.rehearse.waiting import eventually
 
@@ -146,6 +147,50 @@ def test_what_is_not_there_is_named_by_its_arn(rehearsal: Rehearsal, model: str)
         rehearsal.model(ModelDataUrl="s3://models/no.tar.gz")
     with pytest.raises(ClientError, match="regular expression pattern"):
         client.create_endpoint(EndpointName="-no", EndpointConfigName=rehearsal.config(model))
+
+
+def test_an_https_address_of_model_data_is_taken(rehearsal: Rehearsal) -> None:
+    rehearsal.put("by-https.tar.gz", archive(BUNDLED))
+    data = "https://models.s3.us-east-1.amazonaws.com/by-https.tar.gz"
+    endpoint = rehearsal.endpoint(rehearsal.config(rehearsal.model(ModelDataUrl=data)))
+    assert rehearsal.invoke(endpoint)["Body"].read()
+
+
+def test_multi_model_containers_are_refused_as_such(rehearsal: Rehearsal) -> None:
+    with pytest.raises(ClientError, match="Mode MultiModel is not imitated"):
+        rehearsal.model(Mode="MultiModel", ModelDataUrl="s3://models/all/")
+
+
+def test_models_are_listed_as_asked(rehearsal: Rehearsal) -> None:
+    client = rehearsal.client("sagemaker")
+    made = [f"listed-{name}" for name in "cab"]
+    for name in made:
+        client.create_model(
+            ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE}
+        )
+
+    def names(**asked: Any) -> list[str]:
+        found = client.list_models(NameContains="listed-", **asked)
+        return [each["ModelName"] for each in found["Models"]]
+
+    assert names() == made[::-1]  # the newest first
+    assert names(SortOrder="Ascending") == made
+    assert names(SortBy="Name", SortOrder="Ascending") == sorted(made)
+    pages = client.get_paginator("list_models").paginate(
+        NameContains="listed-", PaginationConfig={"PageSize": 2}
+    )
+    assert [len(page["Models"]) for page in pages] == [2, 1]
+    created = client.list_models(NameContains="listed-c")["Models"][0]["CreationTime"]
+    assert "listed-c" in names(CreationTimeAfter=created)
+    assert names(CreationTimeBefore=created) == []
+
+
+def test_a_variant_is_described_with_its_weight_and_image(rehearsal: Rehearsal, model: str) -> None:
+    endpoint = rehearsal.endpoint(rehearsal.config(model))
+    found = rehearsal.client("sagemaker").describe_endpoint(EndpointName=endpoint)
+    (variant,) = found["ProductionVariants"]
+    assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (1.0, 1.0)
+    assert [each["SpecifiedImage"] for each in variant["DeployedImages"]] == [IMAGE]
 
 
 def test_names_are_taken_once(rehearsal: Rehearsal, model: str) -> None:
