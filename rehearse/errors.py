@@ -16,6 +16,7 @@ RehearsalError
 |  `- VariantReplaced      an update has put another variant in its place; InvokeEndpoint asks that
 |- FilterPatternError      a filter pattern of CloudWatch Logs cannot be read
 |- ExpressionError         an expression of metric math cannot be computed
+|- TemplateError           a template of CloudFormation, or its parameters, cannot be used
 |- TransformError          a transform job has failed
 `- TransformStopped        StopTransformJob has been called
 
@@ -109,6 +110,10 @@ class FilterPatternError(RehearsalError):
 
 class ExpressionError(RehearsalError):
     """An expression of metric math cannot be computed."""
+
+
+class TemplateError(RehearsalError):
+    """A template of CloudFormation, or what is given for its parameters, cannot be used."""
 
 
 class TransformError(RehearsalError):

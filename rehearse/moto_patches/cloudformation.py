@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rehearse.errors import TemplateError, one_line
 from rehearse.moto_patches.names import replace
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def patch_stacks(attempt: Attempt) -> None:
             return
         stack = backend.stacks[change.stack_id]
         if attempt(stack, change.change_set_type, work):
+            stack.parameters = change.parameters
             stack._parse_template()
             stack.output_map = stack._create_output_map()
         else:
@@ -45,6 +47,62 @@ def patch_stacks(attempt: Attempt) -> None:
     created = replace(f"{module}.Stack.create_resources", create)
     updated = replace(f"{module}.Stack.update", update)
     executed = replace(f"{module}.CloudFormationBackend.execute_change_set", execute)
+
+
+# Gets a template and the values given for its parameters; raises TemplateError.
+Check = Callable[[Any, Mapping[str, Any]], None]
+
+
+def patch_checks(check: Check) -> None:
+    """Let a function refuse templates and parameters before a stack is touched."""
+    from moto.cloudformation.exceptions import ValidationError
+    from moto.cloudformation.models import Stack
+
+    def refuse(text: str, parameters: Mapping[str, Any]) -> None:
+        try:
+            try:
+                template = Stack.parse_template(text)
+            except Exception as error:  # of the parsers of YAML and JSON
+                raise TemplateError(f"Template format error: {one_line(error)}") from error
+            check(template, parameters)
+        except TemplateError as error:
+            raise ValidationError(message=str(error)) from error
+
+    def create(backend: Any, name: str, template: str, parameters: Any, **more: Any) -> Any:
+        refuse(template, parameters)
+        return created(backend, name, template, parameters, **more)
+
+    def update(backend: Any, *, parameters: list[dict[str, Any]], **more: Any) -> Any:
+        stack = backend.get_stack(more["name"])
+        before = stack.template_dict.get("Parameters") or {}
+        defaults = {key: each["Default"] for key, each in before.items() if "Default" in each}
+        previous = {**defaults, **stack.parameters}
+        values = {
+            each["ParameterKey"]: previous.get(each["ParameterKey"])
+            if each.get("UsePreviousValue")
+            else each.get("ParameterValue")
+            for each in parameters
+        }
+        refuse(more["template"], values)
+        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
+        return updated(backend, parameters=given, **more)
+
+    def change(backend: Any, *, template: str, parameters: Any, **more: Any) -> Any:
+        refuse(template, parameters)
+        return changed(backend, template=template, parameters=parameters, **more)
+
+    def load(resources: ResourceMap) -> None:
+        """Forget the parameters of the template before, which may have had more."""
+        for name in resources.resolved_parameters:
+            resources._parsed_resources.pop(name, None)
+        resources.resolved_parameters = {}
+        loaded(resources)
+
+    module = "moto.cloudformation.models.CloudFormationBackend"
+    created = replace(f"{module}.create_stack", create)
+    updated = replace(f"{module}.update_stack", update)
+    changed = replace(f"{module}.create_change_set", change)
+    loaded = replace("moto.cloudformation.parsing.ResourceMap.load_parameters", load)
 
 
 # Names by "Add", "Modify" and "Remove", and the resources of a template; returns the same, revised.

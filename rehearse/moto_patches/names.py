@@ -29,6 +29,13 @@ REPLACED = {
     "moto.cloudformation.models.CloudFormationBackend.execute_change_set": (
         "the same; and forgets the outputs of the stack"
     ),
+    **{
+        f"moto.cloudformation.models.CloudFormationBackend.{function}": "checks no template"
+        for function in ("create_stack", "update_stack", "create_change_set")
+    },
+    "moto.cloudformation.parsing.ResourceMap.load_parameters": (
+        "keeps the parameters that an update removes"
+    ),
     "moto.cloudformation.parsing.ResourceMap.build_resource_diff": (
         "leaves alone what refers to a resource that is replaced"
     ),
