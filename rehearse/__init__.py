@@ -11,5 +11,6 @@ data_plane/         endpoints, variants and their environments, from zero to Max
 container_engines/  run the containers: docker, process
 metering/           metrics, logs, the bill
 data_types, errors  what all of them pass to each other, and raise
-moto_patches        every patch of moto
+owner               marks what a rehearsal starts, and tells whether it still runs
+moto_patches/       every patch of moto
 """

@@ -63,6 +63,7 @@ def up(given: argparse.Namespace) -> int:
         rehearsal = Rehearsal(engine, given.port, given.region, given.idle_seconds, given.prices)
         try:
             rehearsal.start()
+            _end_leftovers(engine)
             _announce(rehearsal, engine, given)
             signals.recv(1)
             bill = rehearsal.bill.as_json()
@@ -118,6 +119,19 @@ def _engine(name: str) -> ContainerEngine:
     from rehearse.container_engines.process_engine import ProcessEngine
 
     return ProcessEngine()
+
+
+def _end_leftovers(engine: ContainerEngine) -> None:
+    """End what rehearsals that were killed have left, and say so."""
+    from rehearse.data_plane.cleanup import remove_leftover_folders
+
+    containers, folders = engine.end_leftovers(), remove_leftover_folders()
+    if containers or folders:
+        print(
+            "rehearse: ended what a rehearsal that was killed had left: "
+            f"containers or their processes: {containers}, folders: {folders}",
+            file=sys.stderr,
+        )
 
 
 def _announce(rehearsal: Rehearsal, engine: ContainerEngine, given: argparse.Namespace) -> None:

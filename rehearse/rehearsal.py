@@ -100,10 +100,11 @@ class Rehearsal:
 
     def stop(self) -> None:
         """End every container and forget all records. Safe to call twice."""
-        from moto.core.base_backend import BackendDict
+        with contextlib.suppress(ModuleNotFoundError):  # start() has failed for want of it
+            from moto.core.base_backend import BackendDict
 
-        # Ends jobs; endpoints are ended below.
-        BackendDict.reset()
+            # Ends jobs; endpoints are ended below.
+            BackendDict.reset()
         self.endpoints.cleanup.close()
         # Not before: a deployment that is under way asks this server for its model.
         with contextlib.suppress(AttributeError):  # was never started

@@ -29,3 +29,7 @@ class ContainerEngine(Protocol):
     def close(self) -> None:
         """End every container that this engine has started and that still runs."""
         ...
+
+    def end_leftovers(self) -> int:
+        """End the containers of rehearsals that were killed; return how many there were."""
+        ...

@@ -337,14 +337,10 @@ def test_a_template_that_cannot_be_used_fails_the_call(
 ) -> None:
     client, name = rehearsal.client("cloudformation"), rehearsal.name("refused")
     body = template if isinstance(template, str) else json.dumps(template)
-    for call in (
-        lambda: client.create_stack(StackName=name, TemplateBody=body),
-        lambda: client.create_change_set(
-            StackName=name, ChangeSetName="c", ChangeSetType="CREATE", TemplateBody=body
-        ),
-    ):
+    change = {"ChangeSetName": "c", "ChangeSetType": "CREATE"}
+    for call, more in (("create_stack", {}), ("create_change_set", change)):
         with pytest.raises(ClientError, match=says) as caught:
-            call()
+            getattr(client, call)(StackName=name, TemplateBody=body, **more)
         assert caught.value.response["Error"]["Code"] == "ValidationError"
     with pytest.raises(ClientError, match="does not exist"):
         client.describe_stacks(StackName=name)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.logs.models import logs_backends
 
 from rehearse.metering import cloudwatch
 from rehearse.metering.cloudwatch import VariantMonitor, embedded_metrics
@@ -188,10 +190,10 @@ def test_no_more_than_so_much_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monitor = VariantMonitor(ARN, "v", "stream")
     for number in range(300):
         monitor.log(json.dumps({**LINE, "Time": number, "Count": number}))
-    points = cloudwatch.cloudwatch_backends["1" * 12]["us-east-1"].metric_data
+    points = cloudwatch_backends["1" * 12]["us-east-1"].metric_data
     assert 50 <= len(points) <= 100
     stream = (
-        cloudwatch.logs_backends["1" * 12]["us-east-1"]
+        logs_backends["1" * 12]["us-east-1"]
         .groups["/aws/sagemaker/Endpoints/bounded"]
         .streams["v/stream"]
     )
