@@ -17,7 +17,7 @@ from rehearse.data_plane.endpoints import Endpoints
 from rehearse.data_plane.variant import RunningVariant
 from rehearse.data_types import InvocationMetrics, ProductionVariant
 from rehearse.errors import CannotStart
-from rehearse.metering.bill import Bill
+from rehearse.metering.bill import BILL_PATH, Bill
 from rehearse.metering.prices import Prices
 
 T = TypeVar("T")
@@ -25,6 +25,8 @@ HOST = "127.0.0.1"
 # moto takes any signature. Twenty characters, as access keys have.
 ACCESS_KEY = "REHEARSALREHEARSAL00"
 SECRET_KEY = "rehearsal"
+# Where `rehearse run` asks a running rehearsal; no path of AWS's.
+ENVIRONMENT_PATH = "/rehearse/environment"
 
 
 class Rehearsal:
@@ -48,6 +50,7 @@ class Rehearsal:
         self._socket = _listen(port)
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.endpoints = Endpoints(self._variant, self.bill.changed)
+        self._certificates = self.endpoints.cleanup.new_folder() / "certificates.pem"
 
     @property
     def client_environment(self) -> dict[str, str]:
@@ -57,6 +60,9 @@ class Rehearsal:
             "AWS_DEFAULT_REGION": self._region,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_CA_BUNDLE": str(self._certificates),
+            "HTTPS_PROXY": self.url,
+            "NO_PROXY": f"{HOST},localhost",
         }
 
     def start(self) -> None:
@@ -71,13 +77,21 @@ class Rehearsal:
         from rehearse.moto_patches.cloudwatch import patch_cloudwatch
         from rehearse.moto_patches.logs import patch_logs
         from rehearse.moto_patches.server import patch_server
+        from rehearse.proxy import CertificateAuthority
 
         patch_server()
         patch_cloudwatch(metric_math.evaluate)
         patch_logs(log_filter.compiled)
         sagemaker_api.install(self.endpoints, self._engine, transform_logger, self.client("s3"))
+        authority = CertificateAuthority()
+        authority.write(self._certificates)
+        self._assume_role()
         application = Application(
-            InvokeEndpoint(self.endpoints, self._region), self.client, self.bill.as_json
+            InvokeEndpoint(self.endpoints, self._region),
+            self.client,
+            authority,
+            {BILL_PATH: self.bill.as_json, ENVIRONMENT_PATH: lambda: self.client_environment},
+            on_reset=self._assume_role,
         )
         self._server = make_server(
             HOST,
@@ -89,6 +103,11 @@ class Rehearsal:
         )
         self._thread = threading.Thread(target=self._server.serve_forever, name="server")
         self._thread.start()
+
+    def _assume_role(self) -> None:
+        from rehearse.identity import assume_role
+
+        assume_role(ACCESS_KEY, self._region)
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of this rehearsal; no proxy is in its way."""

@@ -169,7 +169,7 @@ def test_a_shell_takes_the_exports_and_the_bill_comes_at_the_end() -> None:
     )
     try:
         assert process.stdout
-        ready, *exports = [process.stdout.readline().strip() for _ in range(5)]
+        ready, *exports = [process.stdout.readline().strip() for _ in range(8)]
         url = re.findall(r"^rehearse: ready at (http://127\.0\.0\.1:\d+);", ready)[0]
         environment = dict(each.removeprefix("export ").split("=") for each in exports)
         assert list(environment) == [
@@ -177,6 +177,9 @@ def test_a_shell_takes_the_exports_and_the_bill_comes_at_the_end() -> None:
             "AWS_DEFAULT_REGION",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
+            "AWS_CA_BUNDLE",
+            "HTTPS_PROXY",
+            "NO_PROXY",
         ]
         rehearsal = Rehearsal(process, {"url": url, "environment": environment})
         endpoint = rehearsal.endpoint(rehearsal.config(rehearsal.model()))
