@@ -66,6 +66,15 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=commands.bill)
     _add_port(show)
     show.add_argument("--json", action="store_true", help="print JSON")
+    table = named.add_parser("prices", help="the prices that bills are made with")
+    table.set_defaults(run=commands.prices)
+    table.add_argument(
+        "--refresh",
+        action="store_true",
+        help="print those of today from the AWS Price List instead, for a file that "
+        "`rehearse up --prices` takes; needs credentials with pricing:GetProducts",
+    )
+    table.add_argument("--region", default="us-east-1", help="default: %(default)s")
     start = named.add_parser(
         "run", help="run a command whose AWS is a running rehearsal: rehearse run -- COMMAND"
     )

@@ -100,6 +100,21 @@ def run(given: argparse.Namespace) -> int:
         raise CannotStart(f"{command[0]} cannot be run: {error.strerror}") from error
 
 
+def prices(given: argparse.Namespace) -> int:
+    """Print the table of prices, or one of today's prices from the AWS Price List."""
+    from rehearse.metering.prices import PRICES
+
+    if not given.refresh:
+        print(PRICES.read_text(encoding="utf-8"), end="")
+        return 0
+    import tomli_w
+
+    from rehearse.metering.price_list import fetch
+
+    print(tomli_w.dumps(fetch(given.region)), end="")
+    return 0
+
+
 def _ask(port: int, path: str, read: Callable[[Any], T]) -> tuple[Any, T]:
     """Return what a running rehearsal answers, and the same as `read` reads it."""
     from rehearse.container_engines.running_container import HttpClient

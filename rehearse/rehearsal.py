@@ -82,7 +82,13 @@ class Rehearsal:
         patch_server()
         patch_cloudwatch(metric_math.evaluate)
         patch_logs(log_filter.compiled)
-        sagemaker_api.install(self.endpoints, self._engine, transform_logger, self.client("s3"))
+        sagemaker_api.install(
+            self.endpoints,
+            self._engine,
+            transform_logger,
+            self.bill.add_transform,
+            self.client("s3"),
+        )
         authority = CertificateAuthority()
         authority.write(self._certificates)
         self._assume_role()

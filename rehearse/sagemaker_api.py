@@ -10,7 +10,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import camelcase_to_underscores
 from moto.sagemaker.exceptions import ValidationError
 
-from rehearse.batch.transform_jobs import Logger, TransformJobsBackend
+from rehearse.batch.transform_jobs import Charge, Logger, TransformJobsBackend
 from rehearse.container_engines import ContainerEngine
 from rehearse.control_plane import validation
 from rehearse.control_plane.endpoints import EndpointsBackend
@@ -120,9 +120,11 @@ def _without_empty(answer: ActionResult) -> ActionResult:
     return ActionResult({name: value for name, value in described.items() if value != {}})
 
 
-def install(endpoints: Endpoints, engine: ContainerEngine, logger: Logger, s3: Any) -> None:
+def install(
+    endpoints: Endpoints, engine: ContainerEngine, logger: Logger, charge: Charge, s3: Any
+) -> None:
     """Let moto use this backend and these responses."""
     Backend.running, Backend.engine, Backend.s3 = endpoints, engine, s3
-    # A plain function would become a method.
-    Backend.logger = staticmethod(logger)
+    # Plain functions would become methods.
+    Backend.logger, Backend.charge = staticmethod(logger), staticmethod(charge)
     patch_sagemaker(Backend, Responses)

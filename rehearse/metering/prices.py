@@ -26,6 +26,8 @@ class Prices:
     reserved_gb_second: float
     data_gb: float
     instance_hour: Mapping[str, float] = field(default_factory=dict)
+    # Of Batch Transform; where it is not known, that of hosting stands for it.
+    transform_hour: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def read(cls, region: str, path: Path = PRICES) -> Prices:
@@ -39,7 +41,8 @@ class Prices:
                 )
             prices = cls(region=region, dated=dated, **found[region])
             # A TypeError where one of them is no number.
-            sum([*found[region].pop("instance_hour", {}).values(), *found[region].values()])
+            hours = [found[region].pop(name, {}) for name in ("instance_hour", "transform_hour")]
+            sum([*hours[0].values(), *hours[1].values(), *found[region].values()])
             return prices
         except (OSError, ValueError) as error:
             raise PricesError(f"{path} cannot be read: {error}") from error
