@@ -40,6 +40,17 @@ VariantConfig = ServerlessConfig | InstanceConfig
 
 
 @dataclass(frozen=True)
+class DataCapture:
+    """DataCaptureConfig of an endpoint configuration with instances."""
+
+    destination: str  # the address in S3 below which is written
+    percentage: float  # of the calls
+    modes: frozenset[str]  # of "Input" and "Output"
+    csv_types: frozenset[str] = frozenset()
+    json_types: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class ProductionVariant:
     """One production variant of an endpoint, ready to run."""
 
@@ -47,6 +58,7 @@ class ProductionVariant:
     container: ContainerDefinition
     config: VariantConfig
     weight: float = 1.0
+    capture: DataCapture | None = None
 
 
 @dataclass(frozen=True)

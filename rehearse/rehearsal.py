@@ -9,14 +9,21 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rehearse.container_engines import ContainerEngine
+from rehearse.data_plane.capture import capture
 from rehearse.data_plane.endpoints import Endpoints
 from rehearse.data_plane.variant import RunningVariant
-from rehearse.data_types import InvocationMetrics, ProductionVariant
-from rehearse.errors import CannotStart
+from rehearse.data_types import (
+    Invocation,
+    InvocationMetrics,
+    InvocationResponse,
+    ProductionVariant,
+)
+from rehearse.errors import CannotStart, RehearsalEnds
 from rehearse.metering.bill import BILL_PATH, Bill
 from rehearse.metering.prices import Prices
 
@@ -49,7 +56,7 @@ class Rehearsal:
         self.bill = Bill(Prices.nearest(region, prices))
         self._socket = _listen(port)
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
-        self.endpoints = Endpoints(self._variant, self.bill.changed)
+        self.endpoints = Endpoints(self._variant, self.bill.changed, self._answered)
         self._certificates = self.endpoints.cleanup.new_folder() / "certificates.pem"
 
     @property
@@ -79,6 +86,7 @@ class Rehearsal:
         from rehearse.moto_patches.server import patch_server
         from rehearse.proxy import CertificateAuthority
 
+        self._s3 = self.client("s3")
         patch_server()
         patch_cloudwatch(metric_math.evaluate)
         patch_logs(log_filter.compiled)
@@ -87,7 +95,7 @@ class Rehearsal:
             self._engine,
             transform_logger,
             self.bill.add_transform,
-            self.client("s3"),
+            self._s3,
         )
         authority = CertificateAuthority()
         authority.write(self._certificates)
@@ -137,6 +145,21 @@ class Rehearsal:
             self._thread.join()
         self._socket.close()
         self._engine.close()
+
+    def _answered(
+        self,
+        arn: str,
+        variant: ProductionVariant,
+        invocation: Invocation,
+        response: InvocationResponse,
+    ) -> None:
+        """Capture the data of a call, if its endpoint does; the call does not wait for it."""
+        if variant.capture is None:
+            return
+        name = arn.rpartition("/")[2]
+        record = _never_failing(partial(capture, self._s3, name, variant, invocation))
+        with contextlib.suppress(RehearsalEnds):
+            self.endpoints.cleanup.in_background(partial(record, response))
 
     def _variant(self, arn: str, variant: ProductionVariant) -> RunningVariant:
         """Make what runs a variant, its metrics and logs seen in this rehearsal's CloudWatch."""
