@@ -15,6 +15,9 @@ RehearsalError
 |  |- ModelError           the container has answered 4xx or 5xx, or nothing
 |  |- ServiceUnavailable   nothing can serve now
 |  `- VariantReplaced      an update has put another variant in its place; InvokeEndpoint asks that
+|- FilterPatternError      a filter pattern of CloudWatch Logs cannot be read
+|- ExpressionError         an expression of metric math cannot be computed
+|- TemplateError           a template of CloudFormation, or its parameters, cannot be used
 |- TransformError          a transform job has failed
 `- TransformStopped        StopTransformJob has been called
 
@@ -104,6 +107,18 @@ class ServiceUnavailable(InvocationError):
 
 class VariantReplaced(InvocationError):
     """An update has put another variant in the place of this one, which takes no more calls."""
+
+
+class FilterPatternError(RehearsalError):
+    """A filter pattern of CloudWatch Logs cannot be read."""
+
+
+class ExpressionError(RehearsalError):
+    """An expression of metric math cannot be computed."""
+
+
+class TemplateError(RehearsalError):
+    """A template of CloudFormation, or what is given for its parameters, cannot be used."""
 
 
 class TransformError(RehearsalError):

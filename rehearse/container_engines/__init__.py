@@ -30,6 +30,10 @@ class ContainerEngine(Protocol):
         """End every container that this engine has started and that still runs."""
         ...
 
+    def end_leftovers(self) -> int:
+        """End the containers of rehearsals that were killed; return how many there were."""
+        ...
+
 
 def open_engine(name: str) -> ContainerEngine:
     """Return the engine of one of the ENGINES; raise ContainerEngineError if it cannot work."""

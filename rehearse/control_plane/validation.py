@@ -72,10 +72,7 @@ def check_name(value: str, member: str) -> None:
 
 def check_variants(given: Sequence[Mapping[str, Any]]) -> None:
     """Refuse the variants of an endpoint configuration."""
-    names = Counter(each["VariantName"] for each in given)
-    for found, count in names.items():
-        if count > 1:
-            raise ValidationError(f'The variant name "{found}" was non-unique within the request.')
+    check_unique(given)
     for place, variant in enumerate(given, 1):
         path = f"productionVariants.{place}.member"
         check_name(variant["VariantName"], f"{path}.variantName")
@@ -92,6 +89,13 @@ def check_variants(given: Sequence[Mapping[str, Any]]) -> None:
             )
     if len(given) > 1 and any(each.get("ServerlessConfig") for each in given):
         raise ValidationError("Multiple variants are not supported for serverless endpoints.")
+
+
+def check_unique(given: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a request that names a variant twice."""
+    for found, count in Counter(each["VariantName"] for each in given).items():
+        if count > 1:
+            raise ValidationError(f'The variant name "{found}" was non-unique within the request.')
 
 
 def check_exclusions(variants: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> None:

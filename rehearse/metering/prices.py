@@ -28,6 +28,8 @@ class Prices:
     reserved_gb_second: float
     data_gb: float
     instance_hour: Mapping[str, float] = field(default_factory=dict)
+    # Of Batch Transform; where it is not known, that of hosting stands for it.
+    transform_hour: Mapping[str, float] = field(default_factory=dict)
 
     def inference(self, memory_mb: int, milliseconds: int, provisioned: bool = False) -> float:
         """Return what so many billed milliseconds cost, on demand or of provisioned concurrency."""
@@ -50,7 +52,8 @@ class Prices:
                 )
             prices = cls(region=region, dated=dated, **found[region])
             # A TypeError where one of them is no number.
-            sum([*found[region].pop("instance_hour", {}).values(), *found[region].values()])
+            hours = [found[region].pop(name, {}) for name in ("instance_hour", "transform_hour")]
+            sum([*hours[0].values(), *hours[1].values(), *found[region].values()])
             return prices
         except (OSError, ValueError) as error:
             raise PricesError(f"{path} cannot be read: {error}") from error
