@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rehearse import signals
+from rehearse import live_page, signals
 from rehearse.errors import CannotStart
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ def _announce(rehearsal: Rehearsal, engine: ContainerEngine, given: argparse.Nam
         return
     not_imposed = "; ".join(engine.not_imposed)
     print(f"rehearse: not imitated by this engine: {not_imposed}", file=sys.stderr)
+    page = f"{rehearsal.url}{live_page.PATH}"
+    print(f"rehearse: {page} shows what happens, in a browser", file=sys.stderr)
     print(f"rehearse: ready at {rehearsal.url}; Ctrl-C ends it. For other terminals:")
     for name, value in rehearsal.client_environment.items():
         print(f"export {name}={value}")
