@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from model_handler.engines import Model
 
 # Texts that layers and columns are chosen with, and tokens of each: more changes no choice.
-MEASURED = 64
-LONGEST_MEASURED = 64
+MEASURED = 48
+LONGEST_MEASURED = 48
 BATCH = 16
 
 
@@ -144,16 +144,14 @@ def teach(
     rows = tokens.encode(base.tokenizer, texts)
     lessons = _Lessons(
         teacher=teacher,
+        model=distil.faster(_engine(teacher).model, device),
         rows=rows if teacher is base else tokens.encode(teacher.tokenizer, texts),
         order=check_labels(base, teacher),
         hidden=_hidden(student, base) if teacher is base else [],
         examples=examples if settings.label_weight else [],
     )
-    models = (student.model, _engine(teacher).model)
-    for model in models:
-        model.to(device)
     distil.distil(
-        student.model,
+        student.model.to(device),
         _engine(base).inputs,
         [student.renumbered(row) for row in rows],
         base.pad_id if student.pieces is None else student.pieces.index(base.pad_id),
@@ -161,8 +159,7 @@ def teach(
         settings,
         count,
     )
-    for model in models:
-        model.to("cpu")
+    student.model.to("cpu")
 
 
 def _hidden(student: Student, base: Model) -> list[int]:
@@ -178,9 +175,10 @@ def _hidden(student: Student, base: Model) -> list[int]:
 
 @dataclass(frozen=True)
 class _Lessons:
-    """Asks a teacher, whose token ids of the texts are `rows`; see distil.Teach."""
+    """Asks the model of a teacher, whose token ids of the texts are `rows`; see distil.Teach."""
 
     teacher: Model
+    model: Any
     rows: Sequence[Row]
     order: Sequence[int]
     hidden: Sequence[int]
@@ -189,14 +187,14 @@ class _Lessons:
     def __call__(self, places: Sequence[int]) -> distil.Lesson:
         import torch
 
-        engine = _engine(self.teacher)
+        inputs = _engine(self.teacher).inputs
         batch = tokens.pad([self.rows[place] for place in places], self.teacher.pad_id)
-        with torch.no_grad(), distil.half_precision(engine.model):
-            output = distil.forward(engine.model, engine.inputs, batch, bool(self.hidden))
+        with torch.no_grad():
+            output = distil.forward(self.model, inputs, batch, bool(self.hidden))
         return distil.Lesson(
             output.logits.float()[:, self.order],
             [output.hidden_states[place] for place in self.hidden],
-            self._expected(places).to(engine.model.device) if self.examples else None,
+            self._expected(places).to(self.model.device) if self.examples else None,
         )
 
     def _expected(self, places: Sequence[int]) -> Tensor:

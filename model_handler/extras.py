@@ -12,7 +12,7 @@ _TORCH = ("torch", "transformers", "safetensors")
 EXTRAS = {
     "torch": _TORCH,
     "compress": (*_TORCH, "matplotlib", "onnx", "sympy", "tqdm"),
-    "train": (*_TORCH, "all_minilm_l6_v2", "sklearn", "tqdm"),
+    "train": (*_TORCH, "accelerate", "all_minilm_l6_v2", "sklearn", "tqdm"),
 }
 
 
