@@ -79,6 +79,7 @@ def write(
 
 def _environment() -> Any:
     """Read templates from this folder; what they are filled with is escaped."""
+    # Flask brings it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(
