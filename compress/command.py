@@ -14,13 +14,18 @@ from model_handler import ModelError
 REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, gate.BudgetError)
 
 
-def run(name: str, work: Callable[[progress.Steps], None]) -> None:
-    """Do the work; where it fails or is stopped, exit with a line on stderr from `name`."""
+def run(
+    name: str, work: Callable[[progress.Steps], None], left: str = "nothing is left behind"
+) -> None:
+    """Do the work; where it fails or is stopped, exit with a line on stderr from `name`.
+
+    `left` says what there is after a stop.
+    """
     try:
         with interrupts.raised(), progress.Steps() as say:
             work(say)
     except interrupts.Stopped as stopped:
-        fail(name, f"{stopped}; nothing is left behind", 128 + stopped.number)
+        fail(name, f"{stopped}; {left}", 128 + stopped.number)
     except REFUSALS as error:
         fail(name, str(error))
     except OSError as error:

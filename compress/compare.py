@@ -97,6 +97,9 @@ def open_data(
 
     Raises ArtifactError if they do not, or one is no model, and ExamplesError.
     """
+    for model in models:
+        if not model.is_dir():
+            raise ArtifactError(f"{model} is not a directory; name one with a model")
     first, *others = [validate.task_of(model, pairs) for model in models]
     for model, task in zip(models[1:], others, strict=True):
         if (task.problem_type, task.labels) != (first.problem_type, first.labels):

@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compress import archive, chain, probe
+from compress.drift import TOKENS
 from model_handler import manifest as manifests
 from model_handler import tokens
 from model_handler.engines import Model
@@ -20,8 +21,7 @@ from model_handler.tokens import Batch
 if TYPE_CHECKING:
     from model_handler.engines.torch_engine import TorchEngine
 
-# Tokens of the text that is run, and how often it is.
-TOKENS = 16
+# How often a text is run, and a process started.
 RUNS = 30
 STARTS = 3
 # Opens a packed model and answers once, as a server does that has just been started.

@@ -120,11 +120,22 @@ def logits(model: Any, inputs: Collection[str], batches: Sequence[Batch]) -> Ten
         return torch.cat([forward(model, inputs, each).logits.float() for each in batches])
 
 
+def has_bfloat16(model: Any) -> bool:
+    """Whether the model can be computed in bfloat16, and its device is faster at it."""
+    import torch
+
+    if model.config.model_type in FLOAT32_ONLY:
+        return False
+    if model.device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return "amx_int8" in resources.cpu_kind()  # such CPUs multiply bfloat16 there as well
+
+
 def half_precision(model: Any) -> contextlib.AbstractContextManager[object]:
     """Compute products in bfloat16 within the block, where the device is faster at it."""
     import torch
 
-    if not _prefers_half(model):
+    if not has_bfloat16(model):
         return contextlib.nullcontext()
     return torch.autocast(model.device.type, torch.bfloat16)
 
@@ -134,17 +145,7 @@ def faster(model: Any, device: str) -> Any:
     import torch
 
     copied = copy.deepcopy(model).to(device).eval()
-    return copied.to(torch.bfloat16) if _prefers_half(copied) else copied
-
-
-def _prefers_half(model: Any) -> bool:
-    import torch
-
-    if model.config.model_type in FLOAT32_ONLY:
-        return False
-    if model.device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return "amx_int8" in resources.cpu_kind()  # such CPUs multiply bfloat16 there as well
+    return copied.to(torch.bfloat16) if has_bfloat16(copied) else copied
 
 
 def batches(rows: Sequence[Row], size: int, pad_id: int) -> list[Batch]:

@@ -55,7 +55,7 @@ def quality(answers: Answers, labels: Sequence[object]) -> dict[str, Any]:
             worst = _recalls(drawn, right, table).min(axis=1)
             found[model].append(np.stack([_macro_f1(drawn, right, table), worst]))
     before, after = map(np.hstack, found)
-    figures: dict[str, Any] = {}
+    figures: dict[str, Any] = {"bootstrap_seed": SEED}
     for when, drawn, table in zip(("before", "after"), (before, after), models, strict=True):
         worst = occurring[_recalls(counts[None], right, table)[0].argmin()]
         figures[f"macro_f1_{when}"], figures[f"worst_recall_{when}"] = map(float, drawn[:, 0])

@@ -19,8 +19,8 @@ BUDGETS = {
     "ece": "highest expected calibration error of the smaller model",
 }
 DEFAULTS = {"agreement": 0.98, "macro_f1_drop": 0.005}
-# A drop is told from noise by the interval of the change: it is the upper end that must not lie
-# below the budget. So a file that is too small to tell refuses nothing.
+# The figures that may drop. Held against the budget is the smallest drop in the interval of the
+# change, so a file that is too small to tell a drop from noise refuses nothing.
 _DROPS = {"macro_f1_drop": "macro_f1", "recall_drop": "worst_recall"}
 
 

@@ -32,7 +32,7 @@ def write_chain(folder: Path, name: str, steps: Sequence[Step], report: Report) 
     distances: Mapping[str, Any] = {}
     for step in steps[:-1]:
         scores = step["scores"]
-        if scores is None or scores["sha256"] != report.found["sha256"]:
+        if scores is None or _texts(scores) != _texts(report.found):
             rows, distances = [], {}
             continue
         rows.append(Row(step["source"]["name"], {**table.side(scores, "before"), **distances}))
@@ -43,6 +43,11 @@ def write_chain(folder: Path, name: str, steps: Sequence[Step], report: Report) 
         table.after(name, report),
     ]
     write(folder / NAME, rows, report, steps, "the model on its left")
+
+
+def _texts(scores: Mapping[str, Any]) -> tuple[str, int]:
+    """Tell texts from others: the hash of their file, and how many of it were used."""
+    return scores["sha256"], scores["rows"]
 
 
 def write(
@@ -74,6 +79,7 @@ def write(
 
 def _environment() -> Any:
     """Read templates from this folder; what they are filled with is escaped."""
+    # Flask brings it.
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     return Environment(

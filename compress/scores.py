@@ -10,6 +10,7 @@ from compress.examples import Data, Example, Task
 from compress.figures import Places
 from model_handler import outputs, resources, tokens
 from model_handler.batching import Batcher
+from model_handler.errors import EngineError
 from model_handler.outputs import ProblemType
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def logits(model: Model, data: Data, count: Callable[[int], object]) -> np.ndarr
     """Compute the logits of all examples, float32 (N, L).
 
     `count` is called with how many more are done. Raises ExamplesError if the file has changed and
-    a line is wrong.
+    a line is wrong, and EngineError if a logit is no number, as after a training that went wrong.
     """
     import numpy as np
 
@@ -35,7 +36,10 @@ def logits(model: Model, data: Data, count: Callable[[int], object]) -> np.ndarr
         rows = tokens.encode(model.tokenizer, [each.text for each in chunk])
         found.append(batcher.logits(rows).logits)
         count(len(chunk))
-    return np.concatenate(found)
+    table = np.concatenate(found)
+    if not np.isfinite(table).all():
+        raise EngineError("the model answers some texts with NaN or infinity; train it again")
+    return table
 
 
 def _chunks(found: Iterator[Example]) -> Iterator[list[Example]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,35 @@ def test_models_with_other_labels_are_refused(
     said = capsys.readouterr().err
     assert f"{other} answers with regression" in said
     assert "they cannot be compared" in said
+
+
+def test_what_is_no_model_is_refused_in_one_line(
+    tmp_path: Path, texts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, reason in (
+        ([BUNDLED, tmp_path / "none"], "none is not a directory; name one with a model"),
+        ([BUNDLED, tmp_path], "holds no model"),
+        ([BUNDLED, "--report", texts / "page.html"], "cannot be written"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["compare", *map(str, arguments), "--data", str(texts)])
+        assert stop.value.code == 1
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith("pack-model compare: ")
+        assert reason in said
+
+
+def test_a_model_that_answers_with_no_numbers_is_refused(
+    tmp_path: Path, texts: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    spoiled = tmp_path / "spoiled"
+    shutil.copytree(checkpoint, spoiled)
+    weights = load_file(spoiled / "model.safetensors")
+    weights["classifier.bias"][0] = np.nan
+    save_file(weights, spoiled / "model.safetensors", {"format": "pt"})
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", str(spoiled), "--data", str(texts)])
+    assert stop.value.code == 1
+    assert "NaN" in capsys.readouterr().err
