@@ -62,7 +62,7 @@ def prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
 
 def packed_subject(folder: Path) -> Subject:
     """Return a packed model whose own answer, computed in another process, is the right one."""
-    return _apart(_subject, folder, folder, servers.ours(folder))
+    return _apart(subject, folder, folder, servers.ours(folder))
 
 
 def _apart(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
