@@ -38,7 +38,8 @@ WIDEST = 32
 def open_model(directory: Path, limits: Limits) -> Model:
     """Open a packed model; its first prediction, or `prove`, compares what it answers."""
     manifest = manifests.read(directory)
-    manifests.glance(directory, manifest.files)
+    # Plain texts need tokenizer.json after the first answer only; opening it checks it.
+    manifests.glance(directory, manifest.files, later=packed_tokenizer.NAME)
     session = open_session(directory / manifest.graph, limits, pack=False)
     tokenizer = packed_tokenizer.open_early(directory, manifest)
     probe = Probe.first(manifest, tokenizer)
