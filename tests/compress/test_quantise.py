@@ -33,7 +33,12 @@ def made(folder: Path, *, normed: bool) -> Path:
     table = draw.standard_normal((100, WIDTH)).astype(np.float32)
     table[0], table[1] = 0, 1e-30
     table[2] *= 1e4
-    constants = {"table": table, "weight": weight, "gamma": gamma, "beta": gamma / 10}
+    constants: dict[str, np.ndarray] = {
+        "table": table,
+        "weight": weight,
+        "gamma": gamma,
+        "beta": gamma / 10,
+    }
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
         helper.make_node("LayerNormalization", ["rows", "gamma", "beta"], ["normed"]),

@@ -184,7 +184,7 @@ def test_reviews_as_csv_are_read_and_some_are_kept_aside(checkpoint: Path, tmp_p
 def test_a_wrong_hyperparameter_is_named(
     given: Mapping[str, str], reason: str, tmp_path: Path
 ) -> None:
-    assert reason in failure(job(tmp_path / "ml", **given))
+    assert reason in failure(job(tmp_path / "ml", None, **given))
 
 
 @pytest.mark.parametrize(
