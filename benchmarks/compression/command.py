@@ -51,8 +51,7 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     if options.screenshot:
         screenshot.take(lambda path: page.write(path, rows, about), options.screenshot)
     asked = {row.name: subjects.served(model) for model, row in zip(models, rows, strict=True)}
-    tokenizer_of = next(iter(asked.values())).folder
-    reviews = _reviews(options.data, tokenizer_of)
+    reviews = _reviews(options.data, models[0])
     turns = [(name, turn) for turn in range(options.runs) for name in asked]
     for name, _ in tqdm(turns, unit="start", disable=not sys.stderr.isatty()):
         served = measurements.warm(asked[name], options.cpu, options.requests, reviews, b"")
