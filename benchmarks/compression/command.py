@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.compare import measurements
 from benchmarks.compression import screenshot
-from benchmarks.harness import machine, pages, servers, subjects, texts
+from benchmarks.harness import machine, pages, subjects, texts
 from benchmarks.harness.results import Benchmark, Results
 
 if TYPE_CHECKING:
@@ -50,9 +50,8 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     found.facts["sha256 of the texts"] = about.found["sha256"]
     if options.screenshot:
         screenshot.take(lambda path: page.write(path, rows, about), options.screenshot)
-    asked = {row.name: _subject(model) for model, row in zip(models, rows, strict=True)}
-    tokenizer_of = next(iter(asked.values())).folder
-    reviews = _reviews(options.data, tokenizer_of)
+    asked = {row.name: subjects.served(model) for model, row in zip(models, rows, strict=True)}
+    reviews = _reviews(options.data, models[0])
     turns = [(name, turn) for turn in range(options.runs) for name in asked]
     for name, _ in tqdm(turns, unit="start", disable=not sys.stderr.isatty()):
         served = measurements.warm(asked[name], options.cpu, options.requests, reviews, b"")
@@ -95,11 +94,6 @@ def _described(step: Mapping[str, Any]) -> str:
     source = step["source"]
     of = f"{step['step']} of {source['name']} (sha256 {source['sha256'][:12]})"
     return f"{of}: {words}" if words else of
-
-
-def _subject(model: Path) -> subjects.Subject:
-    """Return a model behind this project's server; it must answer as it does in this process."""
-    return subjects.subject(model, model, servers.ours(model))
 
 
 def _reviews(data: Path, model: Path) -> list[str]:
