@@ -21,7 +21,7 @@ TEXT = (ROOT / "pyproject.toml").read_text()
 PROJECT = tomllib.loads(TEXT)
 LISTED = PROJECT["tool"]["setuptools"]["packages"]
 # Folders of Python that are of use in a checkout only.
-NOT_SHIPPED = {"benchmarks", "deploy", "tests"}
+NOT_SHIPPED = {"benchmarks", "deploy", "requirements", "tests"}
 
 
 def packages() -> set[str]:
