@@ -16,6 +16,7 @@ BENCHMARKS = {
     "compare": ("benchmarks.compare.command", "this container beside a plain one, and their cost"),
     "coldstart": ("benchmarks.coldstart.command", "cold starts, stage by stage"),
     "threads": ("benchmarks.threads.command", "thread counts under each memory size's CPU share"),
+    "roofline": ("benchmarks.roofline.command", "int8 products beside what instructions allow"),
     "batches": ("benchmarks.batches.command", "runs of the engine by their size, and padding"),
     "soak": ("benchmarks.soak.command", "a server under load for long: losses, latency, memory"),
     "fuzz": ("benchmarks.fuzz.command", "answers to odd bodies"),

@@ -50,11 +50,11 @@ def page(results: Results) -> str:
         for who in models
     ]
     gaps = "".join(f"- {what}: {why}\n" for what, why in results.missing.items())
+    heads = ["", "model", "", "target", "met", *(["with VNNI"] if results.beside else [])]
     parts = [
-        f"# Cold starts\n\n    {results.command}",
-        f"Measured locally: {pages.machine(results)}. Other work on the machine meanwhile: "
-        f"{results.facts['other work']}.\nMedians, with the least and the most in brackets.",
-        pages.table(("", "model", "", "target", "met"), (_line(results, row) for row in rows)),
+        f"# Cold starts\n\n{pages.commands(results)}",
+        f"{pages.machines(results)} Medians, with the least and the most in\nbrackets.",
+        pages.table(heads, (_line(results, row) for row in rows)),
         *([f"Not measured:\n\n{gaps.rstrip()}"] if gaps else []),
         NOTES,
         *(_breakdown(results, who) for who in models),
@@ -65,9 +65,11 @@ def page(results: Results) -> str:
 
 
 def _line(results: Results, row: Row) -> list[str]:
-    figure = pages.spread(results.of(row.what, row.who), row.digits, row.unit)
+    first, *others = (
+        pages.spread(found.of(row.what, row.who), row.digits, row.unit) for found in results.kinds()
+    )
     goals = ", ".join(goal.words for goal in row.goals)
-    return [row.title, row.who, figure, goals, ", ".join(pages.verdicts(results, row))]
+    return [row.title, row.who, first, goals, ", ".join(pages.verdicts(results, row)), *others]
 
 
 def _breakdown(results: Results, who: str) -> str:

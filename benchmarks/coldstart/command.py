@@ -150,5 +150,6 @@ BENCHMARK = Benchmark(
     add_options,
     measure,
     coldstart_page.page,
+    by_kind=True,
 )
 main = BENCHMARK.run

@@ -17,6 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 AVX2, VNNI = KINDS = ("AVX2", "VNNI")  # the platform's comes first: its figures are the headline
+BESIDE = (
+    "This CPU has VNNI, which the platform's do not have: these figures stand beside those of kind "
+    "AVX2, which are kept and stay the headline; `python -m benchmarks --cpu-kind avx2 NAME` "
+    "measures them."
+)
 HIDDEN = "AVX-512, VNNI and AMX hidden"
 CPUINFO = Path("/proc/cpuinfo")
 SOURCE = Path(__file__).with_name("mask_cpuid.c")
