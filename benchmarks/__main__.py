@@ -22,7 +22,15 @@ BENCHMARKS = {
     "fuzz": ("benchmarks.fuzz.command", "answers to odd bodies"),
     "model-faults": ("benchmarks.model_faults.command", "what is said of damaged models"),
     "rehearsal": ("benchmarks.rehearsal.command", "what the rehearsed endpoint adds to a call"),
+    "forecast": (
+        "benchmarks.forecast.command",
+        "what `rehearse forecast` says beside rehearsals",
+    ),
     "models": ("benchmarks.models.command", "every architecture, served and packed"),
+    "compression": (
+        "benchmarks.compression.command",
+        "a model and its smaller forms, side by side",
+    ),
     "quality": ("benchmarks.quality", "how well the bundled model labels validation reviews"),
 }
 

@@ -1,33 +1,22 @@
-"""Read the command line of `rehearse`: run a rehearsal until a signal comes, or print its bill.
-
-The packages of the extra `rehearse` are imported inside functions, so that the command can say
-which one is missing.
-"""
+"""Read the command line of `rehearse`; commands.py runs what it asks for."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import os
-import signal
-import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from rehearse import commands
 from rehearse.data_plane.quotas import IDLE_SECONDS
-from rehearse.errors import CannotStart, RehearsalError
-
-if TYPE_CHECKING:
-    from rehearse.container_engines import ContainerEngine
-    from rehearse.rehearsal import Rehearsal
+from rehearse.data_types import ENGINES
+from rehearse.errors import RehearsalError
+from rehearse.forecast import options as forecast_options
+from rehearse.sizing import options as sizing_options
 
 PROJECT = "sagemaker-serverless-sentiment"
 PORT = 4566
-BILL_SECONDS = 10.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,93 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
-def up(given: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM; then leave nothing behind."""
-    from rehearse.metering.bill import text
-    from rehearse.rehearsal import Rehearsal
-
-    # The AWS profile and credentials of the user are not looked at, neither here nor by moto.
-    for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE"):
-        os.environ.pop(name, None)
-    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    # Before anything is started: a signal that comes meanwhile is not lost.
-    with _signals() as signals:
-        engine = _engine(given.engine)
-        rehearsal = Rehearsal(engine, given.port, given.region, given.idle_seconds, given.prices)
-        try:
-            rehearsal.start()
-            _announce(rehearsal, engine, given)
-            signals.recv(1)
-            bill = rehearsal.bill.as_json()
-            if bill["accounts"] and not given.json:
-                print(text(bill), flush=True)
-        finally:
-            rehearsal.stop()
-    return 0
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Give a socket that SIGINT and SIGTERM write to.
-
-    The thread that receives a signal need not be the main one, and would not wake it.
-    """
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        writer.setblocking(False)
-        signal.set_wakeup_fd(writer.fileno())
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda *_: None)
-        try:
-            yield reader
-        finally:
-            signal.set_wakeup_fd(-1)
-
-
-def bill(given: argparse.Namespace) -> int:
-    """Print what the calls of a running rehearsal would have cost."""
-    from rehearse.container_engines.running_container import HttpClient
-    from rehearse.metering.bill import BILL_PATH, text
-
-    with contextlib.closing(HttpClient(given.port)) as client:
-        try:
-            _, _, body = client.request("GET", BILL_PATH, b"", {}, BILL_SECONDS)
-            found = json.loads(body)
-            shown = text(found)  # fails where it is somebody else's
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise CannotStart(
-                f"no rehearsal answers on port {given.port}; start `rehearse up`"
-            ) from error
-    print(json.dumps(found, indent=2) if given.json else shown)
-    return 0
-
-
-def _engine(name: str) -> ContainerEngine:
-    """Return the engine that runs containers; raise ContainerEngineError if it cannot work."""
-    if name == "docker":
-        from rehearse.container_engines.docker_engine import DockerEngine
-
-        return DockerEngine()
-    from rehearse.container_engines.process_engine import ProcessEngine
-
-    return ProcessEngine()
-
-
-def _announce(rehearsal: Rehearsal, engine: ContainerEngine, given: argparse.Namespace) -> None:
-    """Print the ready line, what to export, and on stderr what the engine cannot impose."""
-    if given.json:
-        ready: dict[str, Any] = {"ready": True, "url": rehearsal.url, "engine": given.engine}
-        ready |= {"environment": rehearsal.client_environment, "limits": engine.not_imposed}
-        print(json.dumps(ready), flush=True)
-        return
-    not_imposed = "; ".join(engine.not_imposed)
-    print(f"rehearse: not imitated by this engine: {not_imposed}", file=sys.stderr)
-    print(f"rehearse: ready at {rehearsal.url}; Ctrl-C ends it. For other terminals:")
-    for name, value in rehearsal.client_environment.items():
-        print(f"export {name}={value}")
-    sys.stdout.flush()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rehearse",
@@ -142,31 +44,54 @@ def _parser() -> argparse.ArgumentParser:
         "the SDKs and the CLI, with containers that really run.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version(PROJECT)}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("up", help="serve on 127.0.0.1 until Ctrl-C")
-    run.set_defaults(run=up)
-    _add_port(run)
-    run.add_argument("--region", default="us-east-1", help="default: %(default)s")
-    run.add_argument(
+    named = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = named.add_parser("up", help="serve on 127.0.0.1 until Ctrl-C")
+    serve.set_defaults(run=commands.up)
+    _add_port(serve)
+    serve.add_argument("--region", default="us-east-1", help="default: %(default)s")
+    serve.add_argument(
         "--engine",
-        choices=("docker", "process"),
+        choices=ENGINES,
         default="docker",
         help="docker: the image that CreateModel names, in the sandbox of serverless; "
         "process: the `serve` of this installation, whatever the image",
     )
-    run.add_argument(
+    serve.add_argument(
         "--idle-seconds",
         type=_seconds,
         default=IDLE_SECONDS,
         help="when an environment without calls is dropped, which the platform does not publish "
         "(default: %(default)s)",
     )
-    run.add_argument("--prices", type=Path, help="a file like rehearse/prices.toml")
-    run.add_argument("--json", action="store_true", help="print the ready line as JSON")
-    show = commands.add_parser("bill", help="what the calls of a rehearsal would have cost")
-    show.set_defaults(run=bill)
+    serve.add_argument("--prices", type=Path, help="a file like rehearse/prices.toml")
+    serve.add_argument("--json", action="store_true", help="print the ready line as JSON")
+    show = named.add_parser("bill", help="what the calls of a rehearsal would have cost")
+    show.set_defaults(run=commands.bill)
     _add_port(show)
     show.add_argument("--json", action="store_true", help="print JSON")
+    table = named.add_parser("prices", help="the prices that bills are made with")
+    table.set_defaults(run=commands.prices)
+    table.add_argument(
+        "--refresh",
+        action="store_true",
+        help="print those of today from the AWS Price List instead, for a file that "
+        "`rehearse up --prices` takes; needs credentials with pricing:GetProducts",
+    )
+    table.add_argument("--region", default="us-east-1", help="default: %(default)s")
+    start = named.add_parser(
+        "run", help="run a command whose AWS is a running rehearsal: rehearse run -- COMMAND"
+    )
+    start.set_defaults(run=commands.run)
+    _add_port(start)
+    start.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    measure = named.add_parser("size", help="measure memory sizes, and say which to deploy")
+    measure.set_defaults(run=commands.size)
+    sizing_options.add_options(measure)
+    predict = named.add_parser(
+        "forecast", help="latency, throttles and cost of traffic that is too much for this machine"
+    )
+    predict.set_defaults(run=commands.forecast)
+    forecast_options.add_options(predict)
     return parser
 
 

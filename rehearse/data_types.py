@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+# What runs containers.
+ENGINES = ("docker", "process")
+
 
 @dataclass(frozen=True)
 class ContainerDefinition:
@@ -40,6 +43,17 @@ VariantConfig = ServerlessConfig | InstanceConfig
 
 
 @dataclass(frozen=True)
+class DataCapture:
+    """DataCaptureConfig of an endpoint configuration with instances."""
+
+    destination: str  # the address in S3 below which is written
+    percentage: float  # of the calls
+    modes: frozenset[str]  # of "Input" and "Output"
+    csv_types: frozenset[str] = frozenset()
+    json_types: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class ProductionVariant:
     """One production variant of an endpoint, ready to run."""
 
@@ -47,6 +61,7 @@ class ProductionVariant:
     container: ContainerDefinition
     config: VariantConfig
     weight: float = 1.0
+    capture: DataCapture | None = None
 
 
 @dataclass(frozen=True)

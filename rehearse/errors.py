@@ -4,6 +4,7 @@ RehearsalError
 |- CannotStart             the rehearsal cannot start, or its bill cannot be asked for
 |  `- PricesError          the file of prices cannot be used
 |     `- UnknownRegion     the file has no prices of a region
+|- InputError              a file that a command is given cannot be used
 |- ContainerEngineError    a container cannot be started, or no Docker engine answers
 |- ArtifactError           the model artifacts cannot be fetched or unpacked
 |- RehearsalEnds           something is started while everything is being stopped
@@ -14,6 +15,9 @@ RehearsalError
 |  |- ModelError           the container has answered 4xx or 5xx, or nothing
 |  |- ServiceUnavailable   nothing can serve now
 |  `- VariantReplaced      an update has put another variant in its place; InvokeEndpoint asks that
+|- FilterPatternError      a filter pattern of CloudWatch Logs cannot be read
+|- ExpressionError         an expression of metric math cannot be computed
+|- TemplateError           a template of CloudFormation, or its parameters, cannot be used
 |- TransformError          a transform job has failed
 `- TransformStopped        StopTransformJob has been called
 
@@ -42,6 +46,10 @@ class PricesError(CannotStart):
 
 class UnknownRegion(PricesError):
     """The file has no prices of a region."""
+
+
+class InputError(RehearsalError):
+    """A file that a command is given cannot be used; the command exits with 2."""
 
 
 class ContainerEngineError(RehearsalError):
@@ -99,6 +107,18 @@ class ServiceUnavailable(InvocationError):
 
 class VariantReplaced(InvocationError):
     """An update has put another variant in the place of this one, which takes no more calls."""
+
+
+class FilterPatternError(RehearsalError):
+    """A filter pattern of CloudWatch Logs cannot be read."""
+
+
+class ExpressionError(RehearsalError):
+    """An expression of metric math cannot be computed."""
+
+
+class TemplateError(RehearsalError):
+    """A template of CloudFormation, or what is given for its parameters, cannot be used."""
 
 
 class TransformError(RehearsalError):

@@ -7,14 +7,15 @@ from typing import Any
 
 from moto.core.common_types import TYPE_RESPONSE
 from moto.core.responses import ActionResult, EmptyResult
+from moto.core.utils import camelcase_to_underscores
 from moto.sagemaker.exceptions import ValidationError
 
-from rehearse.batch.transform_jobs import Logger, TransformJobsBackend
+from rehearse.batch.transform_jobs import Charge, Logger, TransformJobsBackend
 from rehearse.container_engines import ContainerEngine
 from rehearse.control_plane import validation
 from rehearse.control_plane.endpoints import EndpointsBackend
 from rehearse.data_plane.endpoints import Endpoints
-from rehearse.moto_patches import SageMakerResponses, patch_sagemaker
+from rehearse.moto_patches.sagemaker import SageMakerResponses, patch_sagemaker
 
 # botocore's waiters tell so in the user agent (botocore/useragent.py, feature B); the SDKs poll.
 WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")
@@ -52,6 +53,17 @@ class Responses(SageMakerResponses):
         given = {name: self.parameter(name) for name in validation.NOT_SERVERLESS}
         validation.check_exclusions(self.parameter("ProductionVariants") or [], given)
         return super().create_endpoint_config()
+
+    def list_models(self) -> ActionResult:
+        names = ("NameContains", "CreationTimeBefore", "CreationTimeAfter", "SortBy", "SortOrder")
+        asked = {
+            camelcase_to_underscores(name): value
+            for name in (*names, "MaxResults", "NextToken")
+            if (value := self.parameter(name)) is not None
+        }
+        found, token = self._backend.list_models(**asked)
+        summaries = [each.response_object for each in found]
+        return ActionResult({"Models": summaries, "NextToken": token})
 
     def describe_model(self) -> ActionResult:
         return _without_empty(super().describe_model())
@@ -108,9 +120,11 @@ def _without_empty(answer: ActionResult) -> ActionResult:
     return ActionResult({name: value for name, value in described.items() if value != {}})
 
 
-def install(endpoints: Endpoints, engine: ContainerEngine, logger: Logger, s3: Any) -> None:
+def install(
+    endpoints: Endpoints, engine: ContainerEngine, logger: Logger, charge: Charge, s3: Any
+) -> None:
     """Let moto use this backend and these responses."""
     Backend.running, Backend.engine, Backend.s3 = endpoints, engine, s3
-    # A plain function would become a method.
-    Backend.logger = staticmethod(logger)
+    # Plain functions would become methods.
+    Backend.logger, Backend.charge = staticmethod(logger), staticmethod(charge)
     patch_sagemaker(Backend, Responses)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from moto.core.utils import utcnow
@@ -13,7 +14,8 @@ from moto.sagemaker.exceptions import ResourceNotFound, ValidationError
 from rehearse.batch.transform import TransformJob
 from rehearse.container_engines import ContainerEngine
 from rehearse.control_plane import validation
-from rehearse.control_plane.models import CHANGING, ModelsBackend, discard, one_at_a_time
+from rehearse.control_plane.models import ModelsBackend, discard
+from rehearse.control_plane.one_at_a_time import CHANGING, one_at_a_time
 from rehearse.errors import TransformError, TransformStopped, one_line
 
 ENDED = ("Completed", "Failed", "Stopped")
@@ -25,11 +27,18 @@ class Logger(Protocol):
     def __call__(self, account_id: str, region: str, /) -> Callable[[str, str], None]: ...
 
 
+class Charge(Protocol):
+    """Takes a job that has run into the bill: its ARN, its TransformResources, its seconds."""
+
+    def __call__(self, arn: str, resources: Mapping[str, Any], seconds: float, /) -> None: ...
+
+
 class TransformJobsBackend(ModelsBackend):
     """The transform jobs of one region."""
 
     engine: ClassVar[ContainerEngine]
     logger: ClassVar[Logger]
+    charge: ClassVar[Charge]
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -110,9 +119,11 @@ class TransformJobsBackend(ModelsBackend):
         self, job: models.FakeTransformJob, stopping: threading.Event, log: Callable[[str], None]
     ) -> None:
         container = self.prepare_container(job.model_name)
+        begun = time.monotonic()
         try:
             asked, closing = job.response_object, self.running.cleanup.closing
             TransformJob(asked, container, self.s3, self.engine, log, stopping, closing).run()
         finally:
             stopping.set()
             discard(container)
+            self.charge(job.arn, job.transform_resources, time.monotonic() - begun)

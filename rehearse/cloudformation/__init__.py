@@ -7,9 +7,10 @@ from typing import Any
 
 def install(cloudwatch: Any) -> None:
     """Let moto use this package; `cloudwatch` is a boto3 client, for alarms."""
-    from rehearse import moto_patches
-    from rehearse.cloudformation import resource_types, resources, stacks
+    from rehearse.cloudformation import resource_types, resources, stacks, templates
+    from rehearse.moto_patches.cloudformation import patch_checks, patch_stacks, patch_templates
 
     resource_types.Alarm.cloudwatch = cloudwatch
-    moto_patches.patch_stacks(stacks.attempt)
-    moto_patches.patch_templates(stacks.with_referring, resources.HANDLERS)
+    patch_checks(templates.check)
+    patch_stacks(stacks.attempt)
+    patch_templates(stacks.with_referring, resources.HANDLERS)

@@ -14,7 +14,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from rehearse.errors import UpdateFailed
-from rehearse.moto_patches import StackState, add_event, delete_resources
+from rehearse.moto_patches.cloudformation import StackState, add_event, delete_resources
 
 if TYPE_CHECKING:
     from moto.cloudformation.models import Stack

@@ -18,6 +18,7 @@ from docker.models.containers import Container as DockersContainer
 from docker.types import Mount
 
 from platform_facts import DISK_GB, MODEL_DIR, sandbox
+from rehearse import owner
 from rehearse.container_engines.running_container import LogLines, RunningContainer
 from rehearse.data_types import ContainerDefinition
 from rehearse.errors import ContainerEngineError
@@ -87,7 +88,7 @@ class DockerEngine:
         return {
             **sandbox.options(memory_mb, self._cpus),
             "environment": dict(definition.environment),
-            "labels": {RUN_LABEL: self.run},
+            "labels": {RUN_LABEL: self.run, owner.LABEL: owner.owner()},
             "mounts": mounts,
             "ports": {sandbox.TCP_PORT: ("127.0.0.1", None)},
         }
@@ -99,6 +100,15 @@ class DockerEngine:
             for container in self._client.containers.list(all=True, filters=label):
                 _remove(container)
             self._client.close()
+
+    def end_leftovers(self) -> int:
+        ended = 0
+        with contextlib.suppress(DockerException, OSError):
+            for each in self._client.containers.list(all=True, filters={"label": owner.LABEL}):
+                if owner.is_dead(each.labels[owner.LABEL]):
+                    _remove(each)
+                    ended += 1
+        return ended
 
 
 class DockerContainer(RunningContainer):

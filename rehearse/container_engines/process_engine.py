@@ -12,18 +12,25 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import psutil
 
 from rehearse.container_engines.running_container import LogLines, RunningContainer
 from rehearse.data_types import ContainerDefinition
 from rehearse.errors import ContainerEngineError
+from rehearse.owner import is_dead, owner, read_mark, started
 
 # What a program needs to start at all. All else it gets from CreateModel, as a container does.
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "HOME", "TMPDIR")
 READ_BYTES = 64 * 1024
+# The file for a running process, in the folder for temporary files: whose it is, when it started.
+MARK = "rehearse-process-"
+# Until a process that was sent SIGKILL is gone.
+LEFTOVER_SECONDS = 5.0
 
 
 class ProcessEngine:
@@ -79,6 +86,31 @@ class ProcessEngine:
         for running in list(self._started):
             running.stop()
 
+    def end_leftovers(self) -> int:
+        return end_leftover_processes()
+
+
+def end_leftover_processes() -> int:
+    """End the processes of rehearsals that were killed; return how many there were."""
+    leaders: set[int] = set()
+    for mark in Path(tempfile.gettempdir()).glob(f"{MARK}*"):
+        with contextlib.suppress(OSError, ValueError):  # of another user, or it has just gone
+            whose, ticks = read_mark(mark).split()
+            if is_dead(whose):
+                leader = int(mark.name.removeprefix(MARK))
+                # Where the number is another's by now, all of the old session have ended.
+                if started(leader) in ("", ticks):
+                    leaders.add(leader)
+                mark.unlink()
+    found = []
+    for process in psutil.process_iter() if leaders else ():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) in leaders:
+                process.kill()
+                found.append(process)
+    psutil.wait_procs(found, LEFTOVER_SECONDS)
+    return len(found)
+
 
 class ProcessContainer(RunningContainer):
     """One process and those below it."""
@@ -92,6 +124,8 @@ class ProcessContainer(RunningContainer):
     ) -> None:
         super().__init__(reserved.getsockname()[1])
         self.process = process
+        self._mark = Path(tempfile.gettempdir()) / f"{MARK}{process.pid}"
+        self._mark.write_text(f"{owner()} {started(process.pid)}")
         self._reserved = reserved
         self._log = log
         self._on_end = on_end
@@ -123,6 +157,7 @@ class ProcessContainer(RunningContainer):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._mark.unlink(missing_ok=True)
         self._reserved.close()
         self._on_end(self)
 

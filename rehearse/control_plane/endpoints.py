@@ -15,7 +15,9 @@ from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
 from rehearse.control_plane import validation
-from rehearse.control_plane.models import ModelsBackend, one_at_a_time, variant_config
+from rehearse.control_plane.data_capture import capture_summary, data_capture
+from rehearse.control_plane.models import ModelsBackend, variant_config
+from rehearse.control_plane.one_at_a_time import one_at_a_time
 from rehearse.data_plane.endpoints import Done
 from rehearse.data_types import ProductionVariant
 
@@ -53,14 +55,15 @@ class EndpointsBackend(ModelsBackend):
     ) -> models.FakeEndpoint:
         validation.check_name(endpoint_name, "endpointName")
         self.must_be_new("endpoint", endpoint_name, self.endpoints)
-        variants = self._variants(endpoint_config_name)
+        self._variants(endpoint_config_name)
         endpoint = super().create_endpoint(endpoint_name, endpoint_config_name, tags)
         endpoint.endpoint_status = "Creating"
 
         def done(failure: str | None) -> None:
+            self._note_deployed(endpoint)
             _settle(endpoint, "InService" if failure is None else "Failed", failure)
 
-        self._deploy(endpoint, variants, done)
+        self._deploy(endpoint, endpoint_config_name, done)
         return endpoint
 
     @one_at_a_time
@@ -82,16 +85,17 @@ class EndpointsBackend(ModelsBackend):
                     endpoint_name,
                     endpoint_config_name,
                     variants,
-                    endpoint.data_capture_config,
+                    {},
                     [],
                 )
                 endpoint.endpoint_config_name = endpoint_config_name
                 endpoint.production_variants = updated.production_variants
+                self._note_deployed(endpoint)
             # A failed update leaves what served before:
             # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html
             _settle(endpoint, "InService", failure)
 
-        self._deploy(endpoint, variants, done)
+        self._deploy(endpoint, endpoint_config_name, done)
         return str(endpoint.arn)
 
     @one_at_a_time
@@ -104,6 +108,7 @@ class EndpointsBackend(ModelsBackend):
         """
         endpoint = self._in_service(endpoint_name)
         records = {each["VariantName"]: each for each in endpoint.production_variants}
+        validation.check_unique(desired_weights_and_capacities)
         for desired in desired_weights_and_capacities:
             if (name := desired["VariantName"]) not in records:
                 raise ValidationError(
@@ -153,10 +158,30 @@ class EndpointsBackend(ModelsBackend):
             self.running.delete(endpoint.arn, lambda _: None)
         super().reset()
 
-    def _deploy(
-        self, endpoint: models.FakeEndpoint, variants: list[dict[str, Any]], done: Done
-    ) -> None:
-        self.running.deploy(endpoint.arn, lambda: self.prepare_variants(variants), done)
+    def _deploy(self, endpoint: models.FakeEndpoint, config_name: str, done: Done) -> None:
+        config = self.endpoint_configs[config_name]
+        capture = data_capture(config.data_capture_config)
+        variants = list(config.production_variants)
+
+        def prepare() -> list[ProductionVariant]:
+            return [replace(each, capture=capture) for each in self.prepare_variants(variants)]
+
+        self.running.deploy(endpoint.arn, prepare, done)
+
+    def _note_deployed(self, endpoint: models.FakeEndpoint) -> None:
+        """Describe the weights and images of what serves now.
+
+        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantSummary.html
+        """
+        running = self.running.variants(endpoint.arn)
+        for record in endpoint.production_variants:
+            if variant := running.get(record["VariantName"]):
+                image = {"SpecifiedImage": variant.container.image, "ResolutionTime": utcnow()}
+                record["DeployedImages"] = [image]
+                record["CurrentWeight"] = record["DesiredWeight"] = variant.weight
+        config = self.endpoint_configs.get(endpoint.endpoint_config_name)
+        given = config.data_capture_config if config else {}
+        endpoint.data_capture_config = capture_summary(given)
 
     def _variants(self, endpoint_config_name: str) -> list[dict[str, Any]]:
         """Return the variants of an endpoint configuration."""

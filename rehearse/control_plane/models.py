@@ -1,20 +1,22 @@
-"""Create models and model packages; make the containers of models ready to run.
+"""Create models; make the containers of models ready to run.
 
 moto keeps the records; what it leaves unchecked is checked here.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from functools import wraps
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, ClassVar
 
 from moto.sagemaker import models
-from moto.sagemaker.exceptions import ConflictException, ValidationError
-from moto.sagemaker.utils import arn_formatter
+from moto.sagemaker.exceptions import ValidationError
+from moto.utilities.paginator import paginate
 
 from rehearse.control_plane import validation
+from rehearse.control_plane.model_packages import ModelPackagesBackend
+from rehearse.control_plane.one_at_a_time import one_at_a_time
 from rehearse.data_plane import artifacts
 from rehearse.data_plane.endpoints import Endpoints
 from rehearse.data_types import (
@@ -25,27 +27,20 @@ from rehearse.data_types import (
     VariantConfig,
 )
 from rehearse.errors import ArtifactError
-from rehearse.moto_patches import SageMakerBackend
 
-P = ParamSpec("P")
-R = TypeVar("R")
-# moto answers each request in a thread of its own, and locks nothing.
-CHANGING = threading.RLock()
-
-
-def one_at_a_time(change: Callable[P, R]) -> Callable[P, R]:
-    """Let what has been checked be still so when it is recorded."""
-
-    @wraps(change)
-    def locked(*given: P.args, **named: P.kwargs) -> R:
-        with CHANGING:
-            return change(*given, **named)
-
-    return locked
+# A page holds 100 at most (MaxResults in botocore's service model); a default is not published.
+PAGES = {
+    "list_models": {
+        "input_token": "next_token",
+        "limit_key": "max_results",
+        "limit_default": 100,
+        "unique_attribute": "arn",
+    }
+}
 
 
-class ModelsBackend(SageMakerBackend):
-    """The models and model packages of one region."""
+class ModelsBackend(ModelPackagesBackend):
+    """The models of one region."""
 
     # What runs, of all regions.
     running: ClassVar[Endpoints]
@@ -54,7 +49,6 @@ class ModelsBackend(SageMakerBackend):
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self._versions: dict[str, int] = {}
         self.isolated: set[str] = set()  # models with EnableNetworkIsolation
 
     @one_at_a_time
@@ -80,49 +74,28 @@ class ModelsBackend(SageMakerBackend):
             model_name, execution_role_arn, primary_container, vpc_config, containers, tags
         )
 
-    @one_at_a_time
-    def create_model_package(self, **asked: Any) -> str:  # type: ignore[override]  # all, by name
-        """Count versions of a group on, whatever was deleted; moto counts what is there."""
-        group = asked.get("model_package_group_name")
-        if group not in self.model_package_groups:
-            return super().create_model_package(**asked)
-        # Made in a backend of its own, so that its number can be set before anybody sees it.
-        aside = models.SageMakerModelBackend(self.region_name, self.account_id)
-        aside.model_package_groups = self.model_package_groups
-        made = aside.model_packages[aside.create_model_package(**asked)]
-        self._versions[group] = made.model_package_version = self._versions.get(group, 0) + 1
-        made.arn = f"{made.arn.rpartition('/')[0]}/{made.model_package_version}"
-        self.model_packages[made.arn] = made
-        self.model_package_name_mapping |= {group: made.arn, made.arn: made.arn}
-        return str(made.arn)
-
-    @one_at_a_time
-    def delete_model_package(self, model_package_name: str) -> None:
-        """Delete a version of a model package.
-
-        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackage.html
-        """
-        package = self.describe_model_package(model_package_name)
-        del self.model_packages[package.arn]
-        for key, arn in list(self.model_package_name_mapping.items()):
-            if arn == package.arn:
-                del self.model_package_name_mapping[key]
-
-    @one_at_a_time
-    def delete_model_package_group(self, model_package_group_name: str) -> None:
-        """Delete a group, which must be empty.
-
-        https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteModelPackageGroup.html
-        """
-        group = self.describe_model_package_group(model_package_group_name)
-        if any(
-            each.model_package_group_name == group.model_package_group_name
-            for each in self.model_packages.values()
-        ):
-            raise ConflictException(
-                f"Model Package Group {group.arn} cannot be deleted: it still has model packages."
-            )
-        del self.model_package_groups[group.model_package_group_name]
+    @paginate(pagination_model=PAGES)
+    def list_models(  # type: ignore[override]  # moto takes nothing
+        self,
+        *,
+        name_contains: str = "",
+        creation_time_before: datetime | None = None,
+        creation_time_after: datetime | None = None,
+        sort_by: str = "CreationTime",
+        sort_order: str = "Descending",
+    ) -> list[models.Model]:
+        """List models; what is not said is as in botocore's service model (ListModels)."""
+        found = [
+            each
+            for each in self.models.values()
+            if name_contains in each.model_name
+            and (creation_time_before is None or each.creation_time < creation_time_before)
+            and (creation_time_after is None or each.creation_time >= creation_time_after)
+        ]
+        by: Callable[[models.Model], Any] = (
+            attrgetter("model_name") if sort_by == "Name" else attrgetter("creation_time")
+        )
+        return sorted(found, key=by, reverse=sort_order == "Descending")
 
     def prepare_variants(self, variants: list[dict[str, Any]]) -> list[ProductionVariant]:
         """Make every variant of a configuration ready to run, with a model of its own."""
@@ -159,6 +132,8 @@ class ModelsBackend(SageMakerBackend):
 
     def _check_artifacts(self, container: Mapping[str, Any]) -> None:
         """Refuse a container of CreateModel whose package or artifacts cannot be used."""
+        if container.get("Mode") == "MultiModel":
+            raise ValidationError("Mode MultiModel is not imitated by the rehearsal.")
         definition = self._resolve(container)
         try:
             found = artifacts.source(definition)
@@ -199,10 +174,6 @@ class ModelsBackend(SageMakerBackend):
         if name in records:
             arn = self.arn(kind.replace(" configuration", "-config"), name)
             raise ValidationError(f'Cannot create already existing {kind} "{arn}".')
-
-    def arn(self, kind: str, name: str) -> str:
-        """Return the ARN of something of this account and region."""
-        return str(arn_formatter(kind, name, self.account_id, self.region_name))
 
 
 def discard(container: ContainerDefinition) -> None:

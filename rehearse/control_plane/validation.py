@@ -16,12 +16,10 @@ from typing import Any
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import sagemaker_backends
 
-from platform_facts import BATCH_LARGEST_PAYLOAD_MB
+from platform_facts import BATCH_LARGEST_PAYLOAD_MB, MOST_CONCURRENCY
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
-MOST_CONCURRENCY = 200
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-autoscale.html
 SCALABLE_DIMENSION = "sagemaker:variant:DesiredProvisionedConcurrency"
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: not supported. That
@@ -74,10 +72,7 @@ def check_name(value: str, member: str) -> None:
 
 def check_variants(given: Sequence[Mapping[str, Any]]) -> None:
     """Refuse the variants of an endpoint configuration."""
-    names = Counter(each["VariantName"] for each in given)
-    for found, count in names.items():
-        if count > 1:
-            raise ValidationError(f'The variant name "{found}" was non-unique within the request.')
+    check_unique(given)
     for place, variant in enumerate(given, 1):
         path = f"productionVariants.{place}.member"
         check_name(variant["VariantName"], f"{path}.variantName")
@@ -94,6 +89,13 @@ def check_variants(given: Sequence[Mapping[str, Any]]) -> None:
             )
     if len(given) > 1 and any(each.get("ServerlessConfig") for each in given):
         raise ValidationError("Multiple variants are not supported for serverless endpoints.")
+
+
+def check_unique(given: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a request that names a variant twice."""
+    for found, count in Counter(each["VariantName"] for each in given).items():
+        if count > 1:
+            raise ValidationError(f'The variant name "{found}" was non-unique within the request.')
 
 
 def check_exclusions(variants: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> None:

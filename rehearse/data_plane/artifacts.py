@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from platform_facts import DISK_GB
 from rehearse.errors import ArtifactError, one_line
@@ -21,6 +21,10 @@ from rehearse.errors import ArtifactError, one_line
 DISK_BYTES = DISK_GB << 30
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+# The bucket in the name of the host, or else first in the path. ModelDataUrl may be such an
+# address (the pattern of Url in botocore's service model).
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+HTTPS_HOST = re.compile(r"(?:(.+)\.)?s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?")
 
 
 def source(container: Mapping[str, Any]) -> tuple[str, bool] | None:
@@ -103,14 +107,22 @@ def remove(directory: Path) -> None:
 
 
 def split(url: str) -> tuple[str, str]:
-    """Return bucket and key of s3://BUCKET/KEY."""
+    """Return bucket and key of s3://BUCKET/KEY, or of an https:// address of S3."""
     try:
         parts = urlsplit(url, allow_fragments=False)
     except ValueError as error:
-        raise ArtifactError(f"{url} is not an s3:// address: {error}") from error
-    if parts.scheme != "s3" or not BUCKET.fullmatch(parts.netloc):
-        raise ArtifactError(f"{url} is not an s3:// address")
-    return parts.netloc, parts.path.lstrip("/")
+        raise ArtifactError(f"{url} is no address of S3: {error}") from error
+    bucket, key = parts.netloc, parts.path.removeprefix("/")
+    if parts.scheme == "https" and (host := HTTPS_HOST.fullmatch(bucket)):
+        key = unquote(key)
+        bucket, _, key = (host[1], "", key) if host[1] else key.partition("/")
+    elif parts.scheme != "s3":
+        bucket = ""
+    if not BUCKET.fullmatch(bucket):
+        raise ArtifactError(
+            f"{url} is no address of S3; use s3://BUCKET/KEY, or the https:// address of S3"
+        )
+    return bucket, key.lstrip("/")
 
 
 def keys(s3: Any, bucket: str, prefix: str, most: int | None = None) -> list[str]:

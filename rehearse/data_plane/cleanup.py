@@ -11,6 +11,22 @@ from pathlib import Path
 
 from rehearse.data_plane import artifacts
 from rehearse.errors import RehearsalEnds
+from rehearse.owner import is_dead, owner, read_mark
+
+# Of the folder of a rehearsal, and the file in it that says whose it is.
+PREFIX = "rehearse-"
+OWNER = "owner"
+
+
+def remove_leftover_folders() -> int:
+    """Remove the folders of rehearsals that were killed; return how many there were."""
+    removed = 0
+    for mark in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}"):
+        with contextlib.suppress(OSError):  # of another user, or it has just gone
+            if is_dead(read_mark(mark)):
+                artifacts.remove(mark.parent)
+                removed += 1
+    return removed
 
 
 class Cleanup:
@@ -20,7 +36,8 @@ class Cleanup:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._closers: set[Callable[[], None]] = set()
-        self._folder = Path(tempfile.mkdtemp(prefix="rehearse-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        (self._folder / OWNER).write_text(owner())
         self._closed = False
 
     def new_folder(self) -> Path:

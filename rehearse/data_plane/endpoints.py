@@ -35,6 +35,8 @@ class Endpoint:
 VariantMaker = Callable[[str, ProductionVariant], RunningVariant]
 # Told what an endpoint runs from now on; nothing, where it is deleted.
 Changed = Callable[[str, Variants], None]
+# Told of every call that a variant of the endpoint with this ARN has answered.
+Answered = Callable[[str, ProductionVariant, Invocation, InvocationResponse], None]
 # Prepares variants: it may download, and raises an exception with one line where it cannot.
 Prepare = Callable[[], list[ProductionVariant]]
 # Told None for success, else the one line that says what failed.
@@ -44,9 +46,15 @@ Done = Callable[[str | None], None]
 class Endpoints:
     """All endpoints of this rehearsal, by ARN."""
 
-    def __init__(self, make: VariantMaker, changed: Changed = lambda _arn, _variants: None) -> None:
+    def __init__(
+        self,
+        make: VariantMaker,
+        changed: Changed = lambda _arn, _variants: None,
+        answered: Answered = lambda _arn, _variant, _invocation, _response: None,
+    ) -> None:
         self._make = make
         self._changed = changed
+        self._answered = answered
         self._endpoints: dict[str, Endpoint] = {}
         self._lock = threading.Lock()
         self.cleanup = Cleanup()
@@ -91,15 +99,26 @@ class Endpoints:
         None where there is none. Raises InvocationError.
         """
         while (chosen := self._choose(arn, target)) is not None:
-            name, variant = chosen
+            variant, running = chosen
             with contextlib.suppress(VariantReplaced):
-                return name, variant.invoke(invocation)
+                response = running.invoke(invocation)
+                self._answered(arn, variant, invocation, response)
+                return variant.name, response
         return None
 
     def variants(self, arn: str) -> Variants:
         """Return what serves now; nothing, where no calls are taken."""
         endpoint = self._endpoints.get(arn)
         return endpoint.variants if endpoint and endpoint.running else {}
+
+    def running(self) -> list[tuple[str, str, RunningVariant]]:
+        """Return the ARN of each endpoint, and name and variant of what serves there now."""
+        with self._lock:
+            return [
+                (arn, name, variant)
+                for arn, endpoint in self._endpoints.items()
+                for name, variant in endpoint.running.items()
+            ]
 
     def wait(self, arn: str, seconds: float) -> bool:
         """Wait until nothing is under way with an endpoint; return whether it came to that."""
@@ -114,17 +133,19 @@ class Endpoints:
                 found = self._endpoints[arn] = Endpoint()
             return found
 
-    def _choose(self, arn: str, target: str | None) -> tuple[str, RunningVariant] | None:
+    def _choose(
+        self, arn: str, target: str | None
+    ) -> tuple[ProductionVariant, RunningVariant] | None:
         with self._lock:
             endpoint = self._endpoints.get(arn)
             if endpoint is None or not endpoint.running:
                 return None
-            if target is not None:
-                return (target, endpoint.running[target]) if target in endpoint.running else None
             names = list(endpoint.running)
+            if target is not None and target not in names:
+                return None
             weights = [endpoint.variants[name].weight for name in names]
-            chosen = random.choices(names, weights if sum(weights) else None)[0]
-            return chosen, endpoint.running[chosen]
+            chosen = target or random.choices(names, weights if sum(weights) else None)[0]
+            return endpoint.variants[chosen], endpoint.running[chosen]
 
     def _deploy(self, arn: str, endpoint: Endpoint, variants: list[ProductionVariant]) -> None:
         """Let all that is new serve before anything that serves is stopped: no call is lost."""

@@ -19,10 +19,8 @@ from rehearse.data_types import (
     ServerlessConfig,
     VariantConfig,
 )
-from rehearse.metering.prices import Prices
+from rehearse.metering.prices import MB_PER_GB, Prices
 
-MB_PER_GB = 1024
-BYTES_PER_GB = 1024**3
 # Where `rehearse bill` asks a running rehearsal; no path of AWS's.
 BILL_PATH = "/rehearse/bill"
 # So many invocations are remembered one by one.
@@ -52,7 +50,9 @@ class VariantUsage:
     cold: int = 0
     billed_ms: int = 0
     gb_seconds: float = 0.0
+    # Of provisioned concurrency, for as long as it is there.
     reserved_gb_seconds: float = 0.0
+    reserved_usd: float = 0.0  # of usd
     instance_seconds: float = 0.0
     data_bytes: int = 0
     usd: float = 0.0
@@ -74,6 +74,17 @@ class Charge:
     usd: float
 
 
+@dataclass(frozen=True)
+class TransformCharge:
+    """What one transform job used, and what that costs; None where no price is known."""
+
+    arn: str  # of the job
+    instance_type: str
+    instances: int
+    seconds: float
+    usd: float | None
+
+
 class Bill:
     """The bill of a rehearsal, for any number of threads."""
 
@@ -84,6 +95,7 @@ class Bill:
         # By ARN of the endpoint and name of the variant.
         self._usage: dict[tuple[str, str], VariantUsage] = {}
         self._charges: deque[Charge] = deque(maxlen=CHARGES)
+        self._transforms: list[TransformCharge] = []
         # What is paid for by time, and since when.
         self._running: dict[tuple[str, str], tuple[VariantConfig, float]] = {}
 
@@ -114,6 +126,14 @@ class Bill:
             for name, variant in variants.items():
                 self._running[arn, name] = (variant.config, self._clock())
 
+    def add_transform(self, arn: str, resources: Mapping[str, Any], seconds: float) -> None:
+        """Add a transform job, with the TransformResources that it asked for."""
+        kind, count = resources["InstanceType"], resources["InstanceCount"]
+        hour = self._prices.transform_hour.get(kind) or self._prices.instance_hour.get(kind)
+        usd = None if hour is None else seconds * count * hour / 3600
+        with self._lock:
+            self._transforms.append(TransformCharge(arn, kind, count, seconds, usd))
+
     def usage(self) -> list[VariantUsage]:
         """Return what every variant there was has used until now."""
         with self._lock:
@@ -129,11 +149,14 @@ class Bill:
     def as_json(self) -> dict[str, Any]:
         """Return all of it, as `rehearse bill --json` prints it."""
         usage = [_row(each) for each in self.usage()]
+        with self._lock:
+            transforms = [asdict(each) for each in self._transforms]
         return {
             "prices": {"region": self._prices.region, "dated": self._prices.dated},
             "accounts": usage,
             "calls": [_row(each) for each in self.charges()],
-            "usd": sum(each["usd"] for each in usage),
+            "transform_jobs": transforms,
+            "usd": sum(each["usd"] or 0.0 for each in (*usage, *transforms)),
         }
 
     def _charge(
@@ -143,10 +166,9 @@ class Bill:
         if isinstance(config, ServerlessConfig):
             memory_mb = config.memory_mb
             provisioned = config.provisioned_concurrency > 0 and not metrics.spilled
-            price = prices.provisioned_gb_second if provisioned else prices.on_demand_gb_second
-            usd = metrics.billed_ms / 1e3 * memory_mb / MB_PER_GB * price
+            usd = prices.inference(memory_mb, metrics.billed_ms, provisioned)
         data_bytes = metrics.bytes_in + metrics.bytes_out
-        usd += data_bytes / BYTES_PER_GB * prices.data_gb
+        usd += prices.data(data_bytes)
         return Charge(
             arn,
             variant,
@@ -170,6 +192,7 @@ class Bill:
         if isinstance(config, ServerlessConfig):
             reserved = seconds * config.provisioned_concurrency * config.memory_mb / MB_PER_GB
             usage.reserved_gb_seconds += reserved
+            usage.reserved_usd += reserved * self._prices.reserved_gb_second
             usage.usd += reserved * self._prices.reserved_gb_second
             return
         usage.instance_seconds += seconds * config.count
@@ -188,12 +211,23 @@ def _row(item: VariantUsage | Charge) -> dict[str, Any]:
 def text(bill: Mapping[str, Any]) -> str:
     """Return a bill, as as_json() gives it, in a form for people."""
     lines = [LINE.format(**HEADS)]
+    width = len(lines[0])
+    unpriced = {each for row in bill["accounts"] for each in row["unpriced"]}
     for row in bill["accounts"]:
         lines.append(LINE.format(**{**row, "usd": f"{row['usd']:.8f}"}))
-    lines.append(f"{bill['usd']:>{len(lines[0])}.8f}")
+        if seconds := row["reserved_gb_seconds"]:
+            what = f"  of which {seconds:.0f} GB-s of provisioned concurrency"
+            lines.append(f"{what}{row['reserved_usd']:>{width - len(what)}.8f}")
+    for job in bill["transform_jobs"]:
+        name = job["arn"].rpartition("/")[2]
+        what = f"{name}: {job['seconds']:.0f} s on {job['instances']} {job['instance_type']}"
+        lines.append(f"{what}{job['usd'] or 0.0:>{max(width - len(what), 12)}.8f}")
+        if job["usd"] is None:
+            unpriced.add(job["instance_type"])
+    lines.append(f"{bill['usd']:>{width}.8f}")
     prices = bill["prices"]
     lines.append(f"List prices of {prices['region']}, {prices['dated']}; see rehearse/prices.toml.")
-    unpriced = sorted({each for row in bill["accounts"] for each in row["unpriced"]})
     if unpriced:
-        lines.append(f"No price is known of {', '.join(unpriced)}; its hours are not counted.")
+        names = ", ".join(sorted(unpriced))
+        lines.append(f"No price is known of {names}; its hours are not counted.")
     return "\n".join(lines)

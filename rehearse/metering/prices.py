@@ -13,6 +13,8 @@ from rehearse.errors import PricesError, UnknownRegion
 PRICES = Path(__file__).parents[1] / "prices.toml"
 # The prices of this region stand for regions of which none are known.
 REFERENCE_REGION = "us-east-1"
+MB_PER_GB = 1024
+BYTES_PER_GB = 1024**3
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,17 @@ class Prices:
     reserved_gb_second: float
     data_gb: float
     instance_hour: Mapping[str, float] = field(default_factory=dict)
+    # Of Batch Transform; where it is not known, that of hosting stands for it.
+    transform_hour: Mapping[str, float] = field(default_factory=dict)
+
+    def inference(self, memory_mb: int, milliseconds: int, provisioned: bool = False) -> float:
+        """Return what so many billed milliseconds cost, on demand or of provisioned concurrency."""
+        price = self.provisioned_gb_second if provisioned else self.on_demand_gb_second
+        return milliseconds / 1e3 * memory_mb / MB_PER_GB * price
+
+    def data(self, data_bytes: int) -> float:
+        """Return what so many bytes, in and out, cost."""
+        return data_bytes / BYTES_PER_GB * self.data_gb
 
     @classmethod
     def read(cls, region: str, path: Path = PRICES) -> Prices:
@@ -39,7 +52,8 @@ class Prices:
                 )
             prices = cls(region=region, dated=dated, **found[region])
             # A TypeError where one of them is no number.
-            sum([*found[region].pop("instance_hour", {}).values(), *found[region].values()])
+            hours = [found[region].pop(name, {}) for name in ("instance_hour", "transform_hour")]
+            sum([*hours[0].values(), *hours[1].values(), *found[region].values()])
             return prices
         except (OSError, ValueError) as error:
             raise PricesError(f"{path} cannot be read: {error}") from error

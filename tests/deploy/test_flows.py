@@ -109,6 +109,22 @@ def test_the_sdks_are_those_that_are_told(script: str) -> None:
     assert SDKS[script] in (ROOT / "Makefile").read_text()
 
 
+ROLE_AND_BUCKET = """
+import sagemaker
+session = sagemaker.Session()
+print(sagemaker.get_execution_role(session), session.default_bucket())
+"""
+
+
+def test_sdk_2_finds_its_role_and_its_bucket(account: Account) -> None:
+    """It calls STS at an address of AWS, whatever AWS_ENDPOINT_URL says."""
+    python = program("sdk_v2", "python")
+    role, bucket = output(account.start(python, "-c", ROLE_AND_BUCKET)).splitlines()[-1].split()
+    assert role.startswith("arn:aws:iam::123456789012:role/service-role/")
+    assert bucket == "sagemaker-us-east-1-123456789012"
+    account.rehearsal.client("s3").delete_bucket(Bucket=bucket)
+
+
 def test_an_estimator_deploys_what_its_job_has_made(account: Account, packed: Path) -> None:
     python = program("sdk_v2", "python")
     client, s3 = account.rehearsal.client("sagemaker"), account.rehearsal.client("s3")

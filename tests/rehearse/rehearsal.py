@@ -109,20 +109,22 @@ class Rehearsal:
 
 
 @contextmanager
-def rehearsing(*arguments: str) -> Iterator[Rehearsal]:
+def rehearsing(*arguments: str, stderr: int | None = None) -> Iterator[Rehearsal]:
     """Run a rehearsal on a free port, and end it with SIGTERM."""
     command = [sys.executable, "-m", "rehearse", "up", "--port", "0", "--json", *arguments]
     if "--engine" not in arguments:
         command += ["--engine", "process"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ}
+    )
     try:
         assert process.stdout
         yield Rehearsal(process, json.loads(process.stdout.readline()))
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
-        if process.stdout:
-            process.stdout.close()
+        for output in filter(None, (process.stdout, process.stderr)):
+            output.close()
 
 
 def archive(directory: Path) -> bytes:

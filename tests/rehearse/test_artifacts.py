@@ -78,6 +78,9 @@ def test_more_than_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_addresses_are_of_s3() -> None:
     assert artifacts.split("s3://bucket/a/b#c.tar.gz") == ("bucket", "a/b#c.tar.gz")
-    for wrong in ("http://bucket/a", "s3://", "a/b"):
-        with pytest.raises(ArtifactError, match="is not an s3:// address"):
+    for host in ("s3", "s3.us-east-1", "s3-eu-west-1", "s3.dualstack.us-east-1"):
+        for address in (f"{host}.amazonaws.com/my.bucket", f"my.bucket.{host}.amazonaws.com"):
+            assert artifacts.split(f"https://{address}/a/b%20c.gz") == ("my.bucket", "a/b c.gz")
+    for wrong in ("http://bucket/a", "s3://", "a/b", "https://bucket.example.com/a"):
+        with pytest.raises(ArtifactError, match="is no address of S3"):
             artifacts.split(wrong)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 
 from platform_facts import MEGABYTE
@@ -141,6 +142,10 @@ def test_a_job_answers_every_object_in_its_order(rehearsal: Rehearsal, model: st
     assert set(found) == {"a.jsonl.out", "sub/b.jsonl.out"}
     assert labels(found["a.jsonl.out"]) == [1, -1, 1]
     assert labels(found["sub/b.jsonl.out"]) == [-1]
+    bill = urllib3.request("GET", f"{rehearsal.url}/rehearse/bill").json()
+    (charge,) = [each for each in bill["transform_jobs"] if each["arn"] == job["TransformJobArn"]]
+    assert (charge["instance_type"], charge["instances"]) == ("ml.m5.large", 1)
+    assert charge["seconds"] > 0
 
 
 def test_answers_are_not_glued(rehearsal: Rehearsal, model: str) -> None:

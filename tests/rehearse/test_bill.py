@@ -15,7 +15,7 @@ from rehearse.data_types import (
     VariantConfig,
 )
 from rehearse.errors import PricesError
-from rehearse.metering.bill import Bill, VariantUsage
+from rehearse.metering.bill import Bill, VariantUsage, text
 from rehearse.metering.prices import PRICES, Prices
 from tests.clock import Clock
 
@@ -117,6 +117,24 @@ def test_an_update_is_paid_for_at_each_size(bill: Bill, clock: Clock) -> None:
     bill.changed("e", running(ServerlessConfig(2048, 5, provisioned_concurrency=1)))
     clock.now += 10
     assert only(bill).reserved_gb_seconds == pytest.approx(2 * (20 + 10))
+
+
+def test_a_bill_names_provisioned_concurrency_and_transform_jobs(bill: Bill, clock: Clock) -> None:
+    bill.changed("arn:endpoint/warm", running(WARM))
+    clock.now += 1000
+    arn = "arn:aws:sagemaker:us-east-1:123456789012:transform-job/nightly"
+    bill.add_transform(arn, {"InstanceType": "ml.c5.xlarge", "InstanceCount": 2}, 1800)
+    bill.add_transform(arn, {"InstanceType": "ml.unheard.of", "InstanceCount": 1}, 60)
+    found = bill.as_json()
+    assert found["accounts"][0]["reserved_usd"] == pytest.approx(1000 * 2 * 2 * 0.000005)
+    first, second = found["transform_jobs"]
+    assert (first["seconds"], first["usd"]) == (1800, pytest.approx(0.204))
+    assert second["usd"] is None
+    assert found["usd"] == pytest.approx(0.02 + 0.204)
+    shown = text(found).splitlines()
+    assert "4000 GB-s of provisioned concurrency" in shown[2]
+    assert shown[3].startswith("nightly: 1800 s on 2 ml.c5.xlarge")
+    assert "No price is known of ml.unheard.of" in shown[-1]
 
 
 def test_prices_of_another_file_are_taken(tmp_path: Path) -> None:

@@ -275,3 +275,112 @@ def test_a_config_with_a_name_of_its_own_cannot_be_replaced(rehearsal: Rehearsal
     assert "custom-named resource requires replacing" in found["StackStatusReason"]
     assert concurrency(rehearsal, f"{name}-endpoint") == 3
     client.delete_stack(StackName=name)
+
+
+def parameterised(*names: str) -> dict[str, Any]:
+    """Return a template with a package group that is described by these parameters."""
+    text = " ".join(f"${{{name}}}" for name in names) or "none"
+    return {
+        "Parameters": {name: {"Type": "String"} for name in names},
+        "Resources": {
+            "Group": {
+                "Type": "AWS::SageMaker::ModelPackageGroup",
+                "Properties": {
+                    "ModelPackageGroupName": {"Fn::Sub": "${AWS::StackName}-group"},
+                    "ModelPackageGroupDescription": {"Fn::Sub": text},
+                },
+            }
+        },
+    }
+
+
+def given(*names: str) -> list[dict[str, str]]:
+    return [{"ParameterKey": name, "ParameterValue": "value"} for name in names]
+
+
+def group(properties: dict[str, Any], kind: str = "ModelPackageGroup", **more: Any) -> Any:
+    return {"Type": f"AWS::SageMaker::{kind}", "Properties": properties, **more}
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{", "Template format error"),
+        ("just text", "Template format error: unsupported structure"),
+        ({"Outputs": {}}, "At least one Resources member must be defined"),
+        ({"Resources": {"G": {}}}, "Every Resources object must contain a Type member"),
+        (
+            {"Resources": {"G": {"Type": "Group"}}},
+            r"Unrecognized resource types: \[Group\]",
+        ),
+        (
+            {"Resources": {"G": group({"ModelPackageGroupName": {"Ref": "Nobody"}})}},
+            r"Unresolved resource dependencies \[Nobody\] in the Resources block",
+        ),
+        (
+            {"Resources": {"G": group({"ModelPackageGroupName": {"Fn::Sub": "${No.Arn}-a"}})}},
+            r"Unresolved resource dependencies \[No\] in the Resources block",
+        ),
+        (
+            {"Resources": {"G": group({})}, "Outputs": {"O": {"Value": {"Ref": "Nobody"}}}},
+            r"Unresolved resource dependencies \[Nobody\] in the Outputs block",
+        ),
+        (
+            {"Resources": {"A": group({}, DependsOn="B"), "B": group({}, DependsOn=["A"])}},
+            r"Circular dependency between resources: \[A, B\]",
+        ),
+        (parameterised("Text", "More"), r"Parameters: \[Text, More\] must have values"),
+    ],
+)
+def test_a_template_that_cannot_be_used_fails_the_call(
+    rehearsal: Rehearsal, template: Any, says: str
+) -> None:
+    client, name = rehearsal.client("cloudformation"), rehearsal.name("refused")
+    body = template if isinstance(template, str) else json.dumps(template)
+    change = {"ChangeSetName": "c", "ChangeSetType": "CREATE"}
+    for call, more in (("create_stack", {}), ("create_change_set", change)):
+        with pytest.raises(ClientError, match=says) as caught:
+            getattr(client, call)(StackName=name, TemplateBody=body, **more)
+        assert caught.value.response["Error"]["Code"] == "ValidationError"
+    with pytest.raises(ClientError, match="does not exist"):
+        client.describe_stacks(StackName=name)
+
+
+def test_an_update_that_forgets_a_parameter_fails_the_call_and_no_later_one(
+    rehearsal: Rehearsal,
+) -> None:
+    client, name = rehearsal.client("cloudformation"), rehearsal.name("stack")
+    client.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(parameterised("Text", "More")),
+        Parameters=given("Text", "More"),
+    )
+
+    def update(*names: str, parameters: list[dict[str, Any]]) -> str:
+        client.update_stack(
+            StackName=name,
+            TemplateBody=json.dumps(parameterised(*names)),
+            Parameters=parameters,
+        )
+        return str(stack(rehearsal, name)["StackStatus"])
+
+    with pytest.raises(ClientError, match=r"Parameters: \[More\] must have values"):
+        update("Text", "More", parameters=given("Text"))
+    with pytest.raises(ClientError, match=r"\[Other\] do not exist in the template"):
+        update("Text", "More", parameters=given("Text", "More", "Other"))
+    assert stack(rehearsal, name)["StackStatus"] == "CREATE_COMPLETE"
+    previous = {"ParameterKey": "Text", "UsePreviousValue": True}
+    assert update("Text", "Third", parameters=[previous, *given("Third")]) == "UPDATE_COMPLETE"
+    assert update("Text", parameters=[previous]) == "UPDATE_COMPLETE"
+    assert update(parameters=[]) == "UPDATE_COMPLETE"
+    assert stack(rehearsal, name).get("Parameters", []) == []
+    client.delete_stack(StackName=name)
+
+
+def test_a_value_that_is_not_allowed_fails_the_call(rehearsal: Rehearsal) -> None:
+    template = parameterised("Size")
+    template["Parameters"]["Size"]["AllowedValues"] = ["small", "large"]
+    with pytest.raises(ClientError, match="'Size' must be one of AllowedValues"):
+        rehearsal.client("cloudformation").create_stack(
+            StackName="sizes", TemplateBody=json.dumps(template), Parameters=given("Size")
+        )

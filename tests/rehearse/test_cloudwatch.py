@@ -7,8 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.logs.models import logs_backends
 
-from rehearse.metering.cloudwatch import embedded_metrics
+from rehearse.metering import cloudwatch
+from rehearse.metering.cloudwatch import VariantMonitor, embedded_metrics
 from tests.rehearse.rehearsal import Rehearsal
 from tests.rehearse.waiting import eventually
 
@@ -27,6 +31,7 @@ LINE: dict[str, Any] = {
     "Time": [1.5, 2.5],
     "Count": 3,
 }
+ARN = f"arn:aws:sagemaker:us-east-1:{'1' * 12}:endpoint/bounded"
 
 
 def test_each_value_is_a_point_under_each_set_of_dimensions() -> None:
@@ -80,3 +85,121 @@ def test_metrics_of_the_container_are_in_cloudwatch(rehearsal: Rehearsal) -> Non
         return list(found["Datapoints"])
 
     assert [each["Sum"] for each in eventually(points)] == [1]
+
+
+@pytest.fixture(scope="module")
+def namespace(rehearsal: Rehearsal) -> str:
+    """Put the numbers from 1 to 100 and their squares."""
+    data = [
+        {"MetricName": name, "Value": float(value)}
+        for each in range(1, 101)
+        for name, value in (("Number", each), ("Square", each * each))
+    ]
+    rehearsal.client("cloudwatch").put_metric_data(Namespace="Numbers", MetricData=data)
+    return "Numbers"
+
+
+def period() -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {"StartTime": now - timedelta(hours=1), "EndTime": now + timedelta(hours=1)}
+
+
+def metric(namespace: str, name: str, stat: str, **more: Any) -> dict[str, Any]:
+    """Return a query of GetMetricData."""
+    asked = {"Namespace": namespace, "MetricName": name}
+    return {
+        "Id": name.lower(),
+        "MetricStat": {"Metric": asked, "Period": 24 * 3600, "Stat": stat},
+        **more,
+    }
+
+
+def test_percentiles_are_computed(rehearsal: Rehearsal, namespace: str) -> None:
+    client = rehearsal.client("cloudwatch")
+    found = client.get_metric_statistics(
+        Namespace=namespace,
+        MetricName="Number",
+        **period(),
+        Period=24 * 3600,
+        ExtendedStatistics=["p50", "p99.9"],
+    )
+    (point,) = found["Datapoints"]
+    assert 50 <= point["ExtendedStatistics"]["p50"] <= 51
+    assert 99 <= point["ExtendedStatistics"]["p99.9"] <= 100
+    answer = client.get_metric_data(
+        MetricDataQueries=[metric(namespace, "Number", "p95")], **period()
+    )
+    assert 95 <= answer["MetricDataResults"][0]["Values"][0] <= 96
+    with pytest.raises(ClientError, match="percentiles; not tm90"):
+        client.get_metric_data(MetricDataQueries=[metric(namespace, "Number", "tm90")], **period())
+
+
+def test_expressions_are_computed(rehearsal: Rehearsal, namespace: str) -> None:
+    client = rehearsal.client("cloudwatch")
+    queries = [
+        metric(namespace, "Number", "Sum", ReturnData=False),
+        metric(namespace, "Square", "Maximum"),
+        {"Id": "twice", "Expression": "number*2"},
+        {"Id": "hidden", "Expression": "twice + 1", "ReturnData": False},
+        {"Id": "share", "Expression": "100 * number / hidden", "Label": "Share"},
+    ]
+    found = client.get_metric_data(MetricDataQueries=queries, **period())["MetricDataResults"]
+    assert [(each["Id"], each["Label"], each["Values"]) for each in found] == [
+        ("square", "Square Maximum", [10_000.0]),
+        ("twice", "twice", [10_100.0]),
+        ("share", "Share", [pytest.approx(505_000 / 10_101)]),
+    ]
+    with pytest.raises(ClientError, match="Error in expression: other names no metric"):
+        client.get_metric_data(
+            MetricDataQueries=[{"Id": "e", "Expression": "other * 2"}], **period()
+        )
+
+
+def test_the_dashboard_has_the_percentiles_that_it_shows(rehearsal: Rehearsal) -> None:
+    endpoint = rehearsal.endpoint(rehearsal.config(rehearsal.model()))
+    rehearsal.invoke(endpoint)
+    dimensions = {"EndpointName": endpoint, "VariantName": "AllTraffic"}
+    query = metric("AWS/SageMaker", "ModelLatency", "p99")
+    query["MetricStat"]["Metric"]["Dimensions"] = [
+        {"Name": name, "Value": value} for name, value in dimensions.items()
+    ]
+    client = rehearsal.client("cloudwatch")
+    (found,) = client.get_metric_data(MetricDataQueries=[query], **period())["MetricDataResults"]
+    assert found["Values"][0] > 0
+
+
+def test_log_events_are_filtered_by_their_members(rehearsal: Rehearsal) -> None:
+    endpoint = rehearsal.endpoint(rehearsal.config(rehearsal.model()))
+    client, group = rehearsal.client("logs"), f"/aws/sagemaker/Endpoints/{endpoint}"
+
+    def events(pattern: str) -> list[Any]:
+        return list(client.filter_log_events(logGroupName=group, filterPattern=pattern)["events"])
+
+    rehearsal.invoke(endpoint)
+    eventually(lambda: events('{ $.event = "request" && $.status = 200 }'))
+    assert not events('{ $.event = "request" && $.status >= 400 }')
+    with pytest.raises(ClientError, match="is no selector") as caught:
+        events("{ event = request }")
+    assert caught.value.response["Error"]["Code"] == "InvalidParameterException"
+
+
+def test_no_more_than_so_much_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the process of the test, which has a CloudWatch of its own."""
+    monkeypatch.setattr(cloudwatch, "MOST_POINTS", 100)
+    monkeypatch.setattr(cloudwatch, "MOST_EVENTS", 10)
+    monitor = VariantMonitor(ARN, "v", "stream")
+    for number in range(300):
+        monitor.log(json.dumps({**LINE, "Time": number, "Count": number}))
+    points = cloudwatch_backends["1" * 12]["us-east-1"].metric_data
+    assert 50 <= len(points) <= 100
+    stream = (
+        logs_backends["1" * 12]["us-east-1"]
+        .groups["/aws/sagemaker/Endpoints/bounded"]
+        .streams["v/stream"]
+    )
+    assert 5 <= len(stream.events) <= 10
+    assert json.loads(stream.events[-1].message)["Count"] == 299
+    monkeypatch.setattr(cloudwatch, "MOST_LOG_BYTES", 1000)
+    for _ in range(3):
+        monitor.log("x" * 600)
+    assert sum(len(each.message) for each in stream.events) <= 1200

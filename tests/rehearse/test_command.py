@@ -130,8 +130,9 @@ def test_a_bill_of_somebody_else_is_one_line() -> None:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.serve_forever).start()
-        for more in ((), ("--json",)):
-            code, out, err = run("bill", "--port", str(server.server_port), *more)
+        for command, *more in (("bill",), ("bill", "--json"), ("run", "--", "true")):
+            port = ("--port", str(server.server_port))
+            code, out, err = run(command, *port, *more)
             assert (code, out) == (2, "")
             assert "no rehearsal answers" in err
         server.shutdown()
@@ -169,7 +170,7 @@ def test_a_shell_takes_the_exports_and_the_bill_comes_at_the_end() -> None:
     )
     try:
         assert process.stdout
-        ready, *exports = [process.stdout.readline().strip() for _ in range(5)]
+        ready, *exports = [process.stdout.readline().strip() for _ in range(8)]
         url = re.findall(r"^rehearse: ready at (http://127\.0\.0\.1:\d+);", ready)[0]
         environment = dict(each.removeprefix("export ").split("=") for each in exports)
         assert list(environment) == [
@@ -177,6 +178,9 @@ def test_a_shell_takes_the_exports_and_the_bill_comes_at_the_end() -> None:
             "AWS_DEFAULT_REGION",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
+            "AWS_CA_BUNDLE",
+            "HTTPS_PROXY",
+            "NO_PROXY",
         ]
         rehearsal = Rehearsal(process, {"url": url, "environment": environment})
         endpoint = rehearsal.endpoint(rehearsal.config(rehearsal.model()))
@@ -206,6 +210,29 @@ def test_nothing_is_left(
         assert rehearsal.process.wait(60) == 0
     assert psutil.wait_procs(children, timeout=10)[1] == []
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("rehearse-")]
+
+
+def test_the_next_one_ends_what_a_killed_one_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with rehearsing() as other, rehearsing() as killed:
+        for each in (other, killed):
+            data = each.put("model.tar.gz", archive(BUNDLED))
+            each.endpoint(each.config(each.model(ModelDataUrl=data)))
+        children = psutil.Process(killed.process.pid).children(recursive=True)
+        killed.process.kill()
+        killed.process.wait()
+        left = set(tmp_path.glob("rehearse-*"))
+        # The one that runs is let alone.
+        with rehearsing(stderr=subprocess.PIPE) as following:
+            assert following.process.stderr
+            said = following.process.stderr.readline()
+            assert re.search(r"had left: 2 containers or processes, 1 folders$", said)
+            assert psutil.wait_procs(children, timeout=10)[1] == []
+            # A folder and the mark of a process, of the other and of the killed one.
+            assert (len(left), len(left & set(tmp_path.glob("rehearse-*")))) == (4, 2)
+            assert other.invoke("endpoint-3")["Body"].read()
 
 
 def test_the_bill_counts_every_call() -> None:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import tarfile
 import threading
 import time
@@ -20,6 +21,7 @@ import docker
 import psutil
 import pytest
 
+from rehearse import owner
 from rehearse.container_engines import ContainerEngine, RunningContainer
 from rehearse.container_engines.docker_engine import DockerEngine
 from rehearse.container_engines.process_engine import ProcessEngine
@@ -296,6 +298,21 @@ def test_an_image_without_serve_is_one_line(containers: DockerEngine, slim: str)
         client.close()
     assert 'exec: "serve": executable file not found in $PATH' in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_containers_of_a_rehearsal_that_was_killed_are_ended(
+    containers: DockerEngine, foreign: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    alive = containers.start(ContainerDefinition(foreign, None, {}), 1024, lambda _: None)
+    mark = owner.owner().split(":")
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, "owner", lambda: f"{mark[0]}:{ended.pid}:{mark[2]}")
+        containers.start(ContainerDefinition(foreign, None, {}), 1024, lambda _: None)
+    assert containers.end_leftovers() == 1
+    assert alive.alive()
+    alive.stop()
 
 
 # docker-py leaves the socket that it could not connect to the garbage collector.

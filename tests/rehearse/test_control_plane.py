@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.conftest import BUNDLED
 from tests.rehearse.rehearsal import IMAGE, ROLE, Rehearsal, archive
 from tests.rehearse.waiting import eventually
 
@@ -148,6 +149,50 @@ def test_what_is_not_there_is_named_by_its_arn(rehearsal: Rehearsal, model: str)
         client.create_endpoint(EndpointName="-no", EndpointConfigName=rehearsal.config(model))
 
 
+def test_an_https_address_of_model_data_is_taken(rehearsal: Rehearsal) -> None:
+    rehearsal.put("by-https.tar.gz", archive(BUNDLED))
+    data = "https://models.s3.us-east-1.amazonaws.com/by-https.tar.gz"
+    endpoint = rehearsal.endpoint(rehearsal.config(rehearsal.model(ModelDataUrl=data)))
+    assert rehearsal.invoke(endpoint)["Body"].read()
+
+
+def test_multi_model_containers_are_refused_as_such(rehearsal: Rehearsal) -> None:
+    with pytest.raises(ClientError, match="Mode MultiModel is not imitated"):
+        rehearsal.model(Mode="MultiModel", ModelDataUrl="s3://models/all/")
+
+
+def test_models_are_listed_as_asked(rehearsal: Rehearsal) -> None:
+    client = rehearsal.client("sagemaker")
+    made = [f"listed-{name}" for name in "cab"]
+    for name in made:
+        client.create_model(
+            ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer={"Image": IMAGE}
+        )
+
+    def names(**asked: Any) -> list[str]:
+        found = client.list_models(NameContains="listed-", **asked)
+        return [each["ModelName"] for each in found["Models"]]
+
+    assert names() == made[::-1]  # the newest first
+    assert names(SortOrder="Ascending") == made
+    assert names(SortBy="Name", SortOrder="Ascending") == sorted(made)
+    pages = client.get_paginator("list_models").paginate(
+        NameContains="listed-", PaginationConfig={"PageSize": 2}
+    )
+    assert [len(page["Models"]) for page in pages] == [2, 1]
+    created = client.list_models(NameContains="listed-c")["Models"][0]["CreationTime"]
+    assert "listed-c" in names(CreationTimeAfter=created)
+    assert names(CreationTimeBefore=created) == []
+
+
+def test_a_variant_is_described_with_its_weight_and_image(rehearsal: Rehearsal, model: str) -> None:
+    endpoint = rehearsal.endpoint(rehearsal.config(model))
+    found = rehearsal.client("sagemaker").describe_endpoint(EndpointName=endpoint)
+    (variant,) = found["ProductionVariants"]
+    assert (variant["CurrentWeight"], variant["DesiredWeight"]) == (1.0, 1.0)
+    assert [each["SpecifiedImage"] for each in variant["DeployedImages"]] == [IMAGE]
+
+
 def test_names_are_taken_once(rehearsal: Rehearsal, model: str) -> None:
     client, config = rehearsal.client("sagemaker"), rehearsal.config(model)
     endpoint = rehearsal.endpoint(config)
@@ -203,6 +248,25 @@ def test_packages_and_empty_groups_can_be_deleted(rehearsal: Rehearsal) -> None:
     client.delete_model_package_group(ModelPackageGroupName=group)
     with pytest.raises(ClientError, match="does not exist"):
         client.describe_model_package_group(ModelPackageGroupName=group)
+
+
+def test_a_group_is_named_by_its_arn_too(rehearsal: Rehearsal) -> None:
+    """As AWS's notebook of the model registry does."""
+    client, name = rehearsal.client("sagemaker"), rehearsal.name("group")
+    arn = client.create_model_package_group(ModelPackageGroupName=name)["ModelPackageGroupArn"]
+    versions = [package(rehearsal, "Approved", group) for group in (arn, name)]
+    assert [each.rpartition("/")[2] for each in versions] == ["1", "2"]
+    found = client.list_model_packages(ModelPackageGroupName=arn, ModelPackageType="Versioned")
+    assert len(found["ModelPackageSummaryList"]) == 2
+    for each in versions:
+        client.delete_model_package(ModelPackageName=each)
+    described = client.describe_model_package_group(ModelPackageGroupName=arn)
+    assert described["ModelPackageGroupName"] == name
+    client.delete_model_package_group(ModelPackageGroupName=arn)
+    with pytest.raises(ClientError, match="does not exist"):
+        client.describe_model_package_group(ModelPackageGroupName=name)
+    with pytest.raises(ClientError, match="does not exist"):
+        package(rehearsal, "Approved", arn)
 
 
 def test_versions_count_on_after_a_deletion(rehearsal: Rehearsal) -> None:
@@ -374,6 +438,11 @@ def test_concurrency_is_updated_in_place(rehearsal: Rehearsal, model: str) -> No
     }
     with pytest.raises(ClientError, match="ProvisionedConcurrency 5"):
         resize(4, 5)
+    with pytest.raises(ClientError, match="non-unique within the request"):
+        client.update_endpoint_weights_and_capacities(
+            EndpointName=endpoint,
+            DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredWeight": 1}] * 2,
+        )
 
 
 def test_provisioned_concurrency_can_be_a_scalable_target(rehearsal: Rehearsal, model: str) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from rehearse.moto_patches import REPLACED, USED
+from rehearse.moto_patches.names import REPLACED, USED
 from tests.conftest import ROOT
 
 MODULES = [
-    path for path in sorted((ROOT / "rehearse").rglob("*.py")) if path.name != "moto_patches.py"
+    path for path in sorted((ROOT / "rehearse").rglob("*.py")) if path.parent.name != "moto_patches"
 ]
 # docker-py's, of the connection that it leaves open: rehearse/container_engines/docker_engine.py.
 DOCKER = {"_response"}

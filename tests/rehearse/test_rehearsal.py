@@ -130,3 +130,12 @@ def test_what_is_not_imitated_is_said_in_one_line(rehearsal: Rehearsal) -> None:
     with pytest.raises(ClientError, match=r"cannot answer SageMaker\.CreateSpace") as caught:
         rehearsal.client("sagemaker").create_space(DomainId="d-1", SpaceName="s")
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_what_fails_in_s3_is_said(rehearsal: Rehearsal) -> None:
+    """Its clients read errors as XML."""
+    s3 = rehearsal.client("s3")
+    s3.create_bucket(Bucket="failing")
+    with pytest.raises(ClientError, match="The rehearsal cannot answer /failing/copy") as caught:
+        s3.copy_object(Bucket="failing", Key="copy", CopySource="failing")
+    assert caught.value.response["Error"]["Code"] == "InternalFailure"
