@@ -174,7 +174,7 @@ def _loss(
     problem_type: str | None, output: Any, batch: Batch, lesson: Lesson, settings: Settings
 ) -> Tensor:
     """Return the loss of a batch: of its logits, its hidden states, and its labels."""
-    loss = answers_loss(problem_type, output.logits.float(), lesson.logits, settings.temperature)
+    loss = _answers_loss(problem_type, output.logits.float(), lesson.logits, settings.temperature)
     if lesson.hidden:
         # The first are those of the embeddings, which do not change.
         states = zip(output.hidden_states[1:], lesson.hidden, strict=True)
@@ -186,17 +186,17 @@ def _loss(
     return loss
 
 
-def answers_loss(
+def _answers_loss(
     problem_type: str | None, student: Tensor, teacher: Tensor, temperature: float
 ) -> Tensor:
     """Compare logits (B, L): with soft labels (one or several), or as values."""
     from torch.nn import functional
 
-    if problem_type == ProblemType.VALUES or student.shape[1] == 1:
-        return functional.mse_loss(student, teacher)
     if problem_type == ProblemType.SEVERAL_LABELS:
         wanted = (teacher / temperature).sigmoid()
         found = functional.binary_cross_entropy_with_logits(student / temperature, wanted)
+    elif problem_type == ProblemType.VALUES or student.shape[1] == 1:
+        return functional.mse_loss(student, teacher)
     else:
         found = functional.kl_div(
             (student / temperature).log_softmax(dim=1),
@@ -210,10 +210,10 @@ def answers_loss(
 def _label_loss(problem_type: str | None, logits: Tensor, expected: Tensor) -> Tensor:
     from torch.nn import functional
 
-    if problem_type == ProblemType.VALUES:
-        return functional.mse_loss(logits, expected)
     if problem_type == ProblemType.SEVERAL_LABELS:
         return functional.binary_cross_entropy_with_logits(logits, expected)
+    if problem_type == ProblemType.VALUES or logits.shape[1] == 1:
+        return functional.mse_loss(logits, expected)
     return functional.cross_entropy(logits, expected)
 
 

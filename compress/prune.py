@@ -54,13 +54,6 @@ def trials(layers: int, keep: int) -> int:
     return sum(range(keep + 1, layers + 1))
 
 
-def evenly(layers: int, keep: int) -> list[int]:
-    """Choose layers at even distances, the first and the last among them."""
-    if keep == 1:
-        return [0]
-    return [round(place * (layers - 1) / (keep - 1)) for place in range(keep)]
-
-
 @contextmanager
 def only(model: Any, chosen: Sequence[int]) -> Iterator[None]:
     """Run a model with some of its layers only."""

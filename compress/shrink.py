@@ -189,11 +189,12 @@ def _open(directory: Path, work: Work) -> Model:
 
 def _examples(work: Work, task: Task) -> tuple[list[Example], Data]:
     """Read the texts to learn from, and those to compare with."""
-    labelled = True if work.settings.label_weight else None
-    data = examples.open_data(work.data, task, labelled)
+    labelled = False if work.validate else work.labelled
+    data = examples.open_data(work.data, task, bool(work.settings.label_weight) or labelled)
+    kept = data
     if work.validate:
         kept = examples.open_data(work.validate, task, work.labelled)
-    else:
+    elif data.rows >= HELD_OUT:  # else there are too few for two parts
         numbers = [example.number for example in data]
         drawn = random.Random(work.settings.seed).sample(numbers, -(-data.rows // HELD_OUT))
         kept = data.part(frozenset(drawn))

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from model_handler.engines import Model
 
 # Texts that layers and columns are chosen with, and tokens of each: more changes no choice.
-MEASURED = 48
-LONGEST_MEASURED = 48
+MEASURED = 32
+LONGEST_MEASURED = 24
 BATCH = 16
 
 
@@ -52,13 +52,15 @@ class Student:
     layers: list[int] | None
     pieces: list[int] | None
 
-    def renumbered(self, row: Row) -> Row:
-        """Return a row of the larger model's ids with this one's."""
+    def renumbered(self, rows: Sequence[Row]) -> list[Row]:
+        """Return rows of the larger model's ids with this one's."""
         if self.pieces is None:
-            return row
+            return list(rows)
         places = {old: new for new, old in enumerate(self.pieces)}
-        ids = array("i", (places[each] for each in row.ids))
-        return Row(ids, row.types, row.truncated)
+        return [
+            Row(array("i", [places[each] for each in row.ids]), row.types, row.truncated)
+            for row in rows
+        ]
 
 
 def check(base: Model, size: Size) -> None:
@@ -153,7 +155,7 @@ def teach(
     distil.distil(
         student.model.to(device),
         _engine(base).inputs,
-        [student.renumbered(row) for row in rows],
+        student.renumbered(rows),
         base.pad_id if student.pieces is None else student.pieces.index(base.pad_id),
         lessons,
         settings,
