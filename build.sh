@@ -4,11 +4,12 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-usage: ./build.sh [build|smoke|sbom|audit|push|all] [--target full|slim] [--tag NAME[:TAG]]
-                  [--platform P]
+usage: ./build.sh [build|smoke|sbom|audit|push|all] [--target full|slim|train]
+                  [--tag NAME[:TAG]] [--platform P]
 
   build   build the image and check its size (the default)
-  smoke   run the image under the limits of a serverless endpoint and post three records
+  smoke   run the image under the limits of a serverless endpoint and post three records; with
+          --target train, run a training job of two steps
   sbom    list the packages in the image, Python's and Debian's, in sbom-TARGET.cdx.json (CycloneDX)
   audit   the same, and look its Python packages up in a database of vulnerabilities with pip-audit;
           exits with 2 if any is vulnerable, with 3 if the database cannot be asked
@@ -16,7 +17,8 @@ usage: ./build.sh [build|smoke|sbom|audit|push|all] [--target full|slim] [--tag 
           that serverless endpoints cannot run
   all     build, smoke, sbom, push
 
-  --target    full: any Hugging Face checkpoint, with torch (the default); slim: packed models only
+  --target    full: any Hugging Face checkpoint, with torch (the default); slim: packed models only;
+              train: training jobs
   --tag       name of the local image (default: sagemaker-serverless-sentiment:VERSION-TARGET)
   --platform  what the image is built for (default: linux/amd64, as serverless endpoints run it)
 
@@ -63,7 +65,7 @@ while (($#)); do
     *) fail "unknown argument $1; see ./build.sh --help" ;;
   esac
 done
-[[ $target == full || $target == slim ]] || fail "--target is full or slim, not $target"
+[[ $target =~ ^(full|slim|train)$ ]] || fail "--target is full, slim or train, not $target"
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
 revision=$(git describe --always --abbrev=12 --exclude '*' --dirty 2>/dev/null || echo unknown)
 tag=${tag:-$NAME:$version-$target}
@@ -101,7 +103,30 @@ build() {
   ((size <= SIZE_LIMIT)) || fail "$tag has $size bytes; serverless endpoints take $SIZE_LIMIT"
 }
 
+# Run a training job on a folder in the place of /opt/ml.
+smoke_train() {
+  local scratch
+  scratch=$(mktemp -d)
+  # shellcheck disable=SC2064  # the name goes into the trap now: it runs where it is not known
+  trap "rm -r '$scratch'" EXIT
+  mkdir -p "$scratch/input/config" "$scratch/input/data/train" "$scratch/model"
+  echo '{"max_steps": "2", "batch_size": "4"}' >"$scratch/input/config/hyperparameters.json"
+  for _ in {1..10}; do
+    printf '{"text": "%s", "label": %d}\n' 'I love this product!' 1 'OK, but not great.' 0 \
+      'This is not the right product.' -1
+  done >"$scratch/input/data/train/reviews.jsonl"
+  # As this user, so that the files can be removed again.
+  "$docker" run --rm --network none --user "$(id -u):$(id -g)" --volume "$scratch:/opt/ml" \
+    "$tag" train || fail "$tag trains nothing: $(cat "$scratch/output/failure" 2>/dev/null)"
+  [[ -s $scratch/model/config.json && -s $scratch/model/model.safetensors ]] ||
+    fail "$tag wrote no checkpoint, but $(ls "$scratch/model")"
+}
+
 smoke() {
+  if [[ $target == train ]]; then
+    smoke_train
+    return
+  fi
   local container=$NAME-smoke-$$ port answer labels
   # shellcheck disable=SC2064  # the name goes into the trap now: it runs where it is not known
   trap "'$docker' rm --force '$container' >/dev/null 2>&1 || true" EXIT

@@ -1,4 +1,4 @@
-"""Score the validation reviews with a served model, and print the figures of each class."""
+"""Score the validation reviews and the sanity sentences with a served model, and print figures."""
 
 from __future__ import annotations
 
@@ -15,20 +15,29 @@ STEP = 100
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print macro F1, accuracy, and precision and recall of each class as JSON."""
+    """Print what scoring.report says of the reviews, and the accuracy on sentences, as JSON."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks quality", description=f"Score {REVIEWS} with a served model."
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with the reviews")
     parser.add_argument("--model", type=Path, default=artifacts.default_dir())
     options = parser.parse_args(arguments)
+    import numpy as np
     from tqdm import tqdm
 
     reviews = data.read(options.data / REVIEWS)
+    sentences = data.sanity()
     handler = Handler(options.model, Limits(resources.threads()))
-    predicted = []
-    for start in tqdm(range(0, len(reviews), STEP)):
-        texts = [review.text for review in reviews[start : start + STEP]]
-        found = handler.predict(texts)
-        predicted += [int(one.predicted_label) for one in found if isinstance(one, Prediction)]
-    print(json.dumps(scoring.report([review.label for review in reviews], predicted), indent=1))
+    found: list[Prediction] = []
+    texts = [review.text for review in reviews] + [each.text for each in sentences]
+    for start in tqdm(range(0, len(texts), STEP)):
+        answers = handler.predict(texts[start : start + STEP])
+        found += [one for one in answers if isinstance(one, Prediction)]
+    labels = np.array([int(one.predicted_label) for one in found])
+    confidence = np.array([one.probability for one in found])
+    rated = scoring.Answers(labels[: len(reviews)], confidence[: len(reviews)])
+    figures = {
+        "validation": scoring.report(rated, [review.label for review in reviews]),
+        "sanity": scoring.by_group(labels[len(reviews) :], sentences),
+    }
+    print(json.dumps(figures, indent=1))

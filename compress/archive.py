@@ -72,7 +72,7 @@ def write(directory: Path, target: Path) -> tuple[str, ...]:
     out: all that is neither the model's, by its manifest, nor its card nor its code.
     https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
     """
-    files = _files(directory)
+    files = contents(directory)
     with (
         target.open("wb") as raw,
         gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
@@ -88,7 +88,7 @@ def write(directory: Path, target: Path) -> tuple[str, ...]:
     return _left_out(directory, files)
 
 
-def _files(directory: Path) -> dict[str, Path]:
+def contents(directory: Path) -> dict[str, Path]:
     """Find the files that belong in the archive, by their names in it, sorted."""
     manifest = manifests.read(directory)
     names = {manifests.NAME, *manifest.files}

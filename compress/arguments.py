@@ -6,6 +6,7 @@ import argparse
 from importlib.metadata import version
 from pathlib import Path
 
+from compress import gate
 from model_handler.extras import PROJECT
 
 EPILOG = """\
@@ -17,8 +18,9 @@ exit codes:
 
 examples:
   pack-model my-checkpoint my-model --archive model.tar.gz
-  pack-model my-checkpoint my-model --validate reviews.jsonl --labels --max-f1-drop 0.01
+  pack-model my-checkpoint my-model --validate reviews.jsonl --gate agreement=0.99 recall_drop=0.02
   pack-model ORG/NAME my-model
+  pack-model compare my-checkpoint my-model --data reviews.jsonl
 """
 
 
@@ -26,6 +28,8 @@ def read(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line; exits with 2 and one line when it is wrong."""
     parser = _parser()
     options = parser.parse_args(argv)
+    earlier = {"agreement": options.min_agreement, "macro_f1_drop": options.max_f1_drop}
+    options.gate += [each for each in earlier.items() if each[1] is not None]
     _check_usage(parser, options)
     return options
 
@@ -68,7 +72,7 @@ def _add_packing(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--max-length",
-        type=_count,
+        type=count,
         metavar="N",
         help="cut texts to N tokens; if not given, to as many as the checkpoint says",
     )
@@ -79,7 +83,7 @@ def _add_packing(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--tolerance",
-        type=_positive,
+        type=positive,
         metavar="X",
         help="how far a logit of the probe texts may move",
     )
@@ -95,45 +99,25 @@ def _add_proof(parser: argparse.ArgumentParser) -> None:
         help="compare checkpoint and packed model on these texts: JSON Lines with records as the "
         'server takes them, such as {"text": "..."}; may be compressed with gzip',
     )
-    add(
-        "--labels",
-        action="store_true",
-        help='each record also has the right "label": compare macro-F1 and recall, too',
-    )
-    add(
-        "--min-agreement",
-        type=_share,
-        metavar="X",
-        help="refuse the packed model if fewer of the texts, as a share, get the same label "
-        "(of a model with values: if the correlation is lower); %(default)s if not given",
-        default=0.98,
-    )
-    add(
-        "--max-f1-drop",
-        type=_share,
-        metavar="X",
-        help="refuse it if macro-F1 drops by more; needs --labels",
-    )
+    gate.add_options(add)
+    # The earlier spelling of --gate agreement=X and --gate macro_f1_drop=X.
+    add("--min-agreement", type=gate.share, help=argparse.SUPPRESS)
+    add("--max-f1-drop", type=gate.share, help=argparse.SUPPRESS)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Read a number from 1 on; raises argparse's error."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return value
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
+    """Read a number above 0; raises argparse's error."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
 
 
@@ -143,7 +127,5 @@ def _check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) -
         parser.error("name a checkpoint and a folder to write, or --prepack-only and a folder")
     if options.prepack_only and (options.validate or options.portable_only):
         parser.error("--prepack-only goes with --archive alone")
-    if options.labels and not options.validate:
-        parser.error("--labels needs --validate")
-    if options.max_f1_drop is not None and not options.labels:
-        parser.error("--max-f1-drop needs --validate and --labels")
+    if not options.validate and (options.gate or options.labels is not None):
+        parser.error("--gate and --labels need --validate")

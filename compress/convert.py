@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import compress.drift as drifts
 from compress import checkpoint as checkpoints
-from compress import early_tokenizer, fusion, packed_files, prepack, probe, quantise
+from compress import early_tokenizer, fixed_scales, fusion, packed_files, prepack, probe, quantise
 from compress.checkpoint import Checkpoint
+from compress.fixed_scales import FixedScale
 from compress.weights import Form
-from model_handler import Limits, engines, resources
+from model_handler import Limits, engines, resources, tokens
 from model_handler import manifest as manifests
 from model_handler.errors import EngineError
 from model_handler.manifest import Early
@@ -76,9 +77,11 @@ def convert(
         gc.collect()  # the model in PyTorch, which its modules refer to in circles
         say("fuse")
         source, equal_lengths = _fuse(original, exported)
+        say("measure activations")
+        scales = _fixed_scales(original, source)
         say("quantise")
         allowed = original.texts.allowed(options.tolerance)
-        last, wide = _quantise_within(allowed, original, source, made, say)
+        last, wide = _quantise_within(allowed, original, source, scales, made, say)
     packed_files.write_tokenizer(made, original.tokenizer)
     say("write the early tokenizer")
     early = early_tokenizer.write(made, original.max_length)
@@ -87,20 +90,25 @@ def convert(
 
 
 def _quantise_within(
-    allowed: float, original: Checkpoint, source: Path, made: Path, say: Callable[[str], None]
+    allowed: float,
+    original: Checkpoint,
+    source: Path,
+    scales: Mapping[str, FixedScale],
+    made: Path,
+    say: Callable[[str], None],
 ) -> tuple[Quantised, str | None]:
     """Quantise all weights, or as many as drift allows; says which are wider, and what it costs.
 
     Raises DriftError when no form helps.
     """
-    first = last = _quantise(original, source, made, {})
+    first = last = _quantise(original, source, scales, made, {})
     if first.drift <= allowed:
         return first, None
     say(f"int8 drifts by {first.drift:.3f}, {allowed:.3f} is allowed")
-    wide = drifts.widen(source, original.texts, allowed, say)
+    wide = drifts.widen(source, scales, original.texts, allowed, say)
     if wide is not None:
         say("quantise the others")
-        last = _quantise(original, source, made, wide.forms)
+        last = _quantise(original, source, scales, made, wide.forms)
     if not last.drift <= allowed:
         raise probe.DriftError(
             f"the packed model drifts: its logits are off by {last.drift:.3f}, {allowed:.3f} "
@@ -144,6 +152,12 @@ def _fuse(original: Checkpoint, exported: Path) -> tuple[Path, bool]:
     )
 
 
+def _fixed_scales(original: Checkpoint, source: Path) -> dict[str, FixedScale]:
+    rows = probe.random_rows(original.tokenizer)
+    alone = (tokens.pad([row], original.pad_id) for row in rows)
+    return fixed_scales.choose(source, [*original.texts.batches, *alone])
+
+
 def _runner(path: Path) -> probe.Run:
     from model_handler.engines import onnx_engine
 
@@ -154,7 +168,11 @@ def _runner(path: Path) -> probe.Run:
 
 
 def _quantise(
-    original: Checkpoint, source: Path, made: Path, forms: Mapping[str, Form]
+    original: Checkpoint,
+    source: Path,
+    scales: Mapping[str, FixedScale],
+    made: Path,
+    forms: Mapping[str, Form],
 ) -> Quantised:
     """Put the quantised graph in its place, and measure it.
 
@@ -165,7 +183,7 @@ def _quantise(
     from model_handler.engines import onnx_engine
 
     quantised = source.with_name("quantised.onnx")
-    quantise.quantise(source, quantised, forms)
+    quantise.quantise(source, quantised, scales, forms)
     try:
         files = prepack.optimise(quantised, made / GRAPH)
     except (refusals.InvalidGraph, refusals.NotImplemented) as error:

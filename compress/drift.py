@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from compress import quantise
+from compress.fixed_scales import FixedScale
 from compress.probe import Reference
 from compress.weights import Form
 from model_handler import Limits, resources
@@ -48,18 +49,22 @@ class Wide:
 
 
 def widen(
-    source: Path, texts: Reference, allowed: float, say: Callable[[str], None]
+    source: Path,
+    scales: Mapping[str, FixedScale],
+    texts: Reference,
+    allowed: float,
+    say: Callable[[str], None],
 ) -> Wide | None:
     """Choose the fewest weights, and the smallest form of them, with which logits drift no more.
 
-    `source` is the float32 graph. Takes a graph in which each weight has both forms, runs it once
-    for each weight to rank them by what int8 in that one alone changes, and keeps as many of the
-    worst as are needed. None if no form helps.
+    `source` is the float32 graph, `scales` are of its activations. Takes a graph in which each
+    weight has both forms, runs it once for each weight to rank them by what int8 in that one alone
+    changes, and keeps as many of the worst as are needed. None if no form helps.
     """
     import numpy as np
 
     for form in (Form.BLOCKS, Form.FLOAT):
-        switched = _Switched(source, form)
+        switched = _Switched(source, scales, form)
         count = len(switched.places)
         if switched.errors(texts, np.ones(count, np.bool_)).max() > MARGIN * allowed:
             continue
@@ -87,35 +92,30 @@ def widen(
 class _Switched:
     """A graph in which each weight has both int8 and a wider form, and a run chooses."""
 
-    def __init__(self, source: Path, form: Form) -> None:
+    def __init__(self, source: Path, scales: Mapping[str, FixedScale], form: Form) -> None:
         from model_handler.engines import onnx_engine
 
         graph = source.with_name("switched.onnx")
-        self.places = quantise.quantise(source, graph, switch=form)
+        self.places = quantise.quantise(source, graph, scales, switch=form)
         self._session = onnx_engine.open_session(graph, Limits(resources.threads()))
         graph.with_suffix(".bin").unlink()  # it stays mapped
 
     def errors(self, texts: Reference, wide: np.ndarray) -> np.ndarray:
         """Measure how far logits are from the checkpoint's if these weights are wider."""
-        return texts.errors(lambda batch: run(self._session, batch, wide=wide))
+        from model_handler.engines import onnx_engine
 
-
-def run(session: onnxruntime.InferenceSession, batch: Batch, **more: np.ndarray) -> np.ndarray:
-    """Compute the logits of a batch, with more inputs than a packed model has."""
-    fields = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
-    feed = fields | more
-    wanted = {each.name: feed[each.name] for each in session.get_inputs()}
-    logits: np.ndarray = session.run(["logits"], wanted)[0]
-    return logits
+        return texts.errors(lambda batch: onnx_engine.run(self._session, batch, wide=wide))
 
 
 def milliseconds(session: onnxruntime.InferenceSession, texts: Reference) -> float:
     """Time a run with a row of TOKENS tokens, or as many as the longest row has."""
+    from model_handler.engines import onnx_engine
+
     longest = max(texts.batches, key=lambda batch: batch.ids.shape[1])
     batch = Batch(*(each[:, :TOKENS] for each in (longest.ids, longest.mask, longest.types)))
     times = []
     for _ in range(RUNS):
         began = time.perf_counter()
-        run(session, batch)
+        onnx_engine.run(session, batch)
         times.append(time.perf_counter() - began)
     return median(times) * 1e3

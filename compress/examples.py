@@ -6,7 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,18 +36,56 @@ class Example:
     """One text or pair, the number of its line, counted from 1, and what should be answered.
 
     `expected` has the places of the right labels among the model's (one, or any number of them), or
-    the right values; it is empty if the file's labels are not read.
+    the right values; it is None if the file's labels are not read.
     """
 
     number: int
     text: Text
-    expected: tuple[float, ...] = ()
+    expected: tuple[float, ...] | None = None
 
 
-def read(path: Path, task: Task, labelled: bool) -> Iterator[Example]:
-    """Give the examples of a file one by one; `labelled`: each must have a label.
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A file of N examples, `rows`, each of which is right; `labelled`: each has a label.
 
-    Raises ExamplesError at the first line that is wrong, and where there is no line at all.
+    `numbers`: only the examples in these lines are meant; None: all.
+    """
+
+    path: Path
+    task: Task
+    labelled: bool
+    rows: int
+    numbers: frozenset[int] | None = None
+
+    def __iter__(self) -> Iterator[Example]:
+        for example in read(self.path, self.task, self.labelled):
+            if self.numbers is None or example.number in self.numbers:
+                yield example
+
+    def part(self, numbers: frozenset[int]) -> Data:
+        """Return the examples in these lines alone."""
+        return replace(self, rows=len(numbers), numbers=numbers)
+
+
+def open_data(path: Path, task: Task, labelled: bool | None = None) -> Data:
+    """Read a file to its end; raises ExamplesError if a line is wrong or there is none.
+
+    `labelled`: each example must have a label, or none is read; None: as the first example has it.
+    """
+    rows = 0
+    for example in read(path, task, labelled):
+        if rows == 0:
+            labelled = example.expected is not None
+        rows += 1
+    if not rows:
+        raise ExamplesError(f"{path} is empty; it needs a JSON object on each line")
+    return Data(path, task, bool(labelled), rows)
+
+
+def read(path: Path, task: Task, labelled: bool | None) -> Iterator[Example]:
+    """Give the examples of a file one by one, their labels as `open_data` reads them.
+
+    Raises ExamplesError at the first line that is wrong.
     """
     if not path.is_file():
         raise ExamplesError(f"{path} is not a file; name one with a JSON object on each line")
@@ -58,7 +96,9 @@ def read(path: Path, task: Task, labelled: bool) -> Iterator[Example]:
                 if number == 1:
                     line = line.removeprefix(_BOM)
                 if line.strip():
-                    yield _example(number, line, task, labelled)
+                    example = _example(number, line, task, labelled)
+                    labelled = example.expected is not None
+                    yield example
     except (ValueError, RecursionError) as error:
         raise ExamplesError(f"{path}, line {number}: {error}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -69,21 +109,13 @@ def read(path: Path, task: Task, labelled: bool) -> Iterator[Example]:
         raise ExamplesError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def count(path: Path, task: Task, labelled: bool) -> int:
-    """Count the examples, N > 0; raises ExamplesError if one is wrong or there is none."""
-    found = sum(1 for _ in read(path, task, labelled))
-    if not found:
-        raise ExamplesError(f"{path} is empty; it needs a JSON object on each line")
-    return found
-
-
 def _open(path: Path) -> IO[bytes]:
     with path.open("rb") as stream:
         packed = stream.read(len(_GZIP)) == _GZIP
     return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]  # a GzipFile reads as others do
 
 
-def _example(number: int, line: bytes, task: Task, labelled: bool) -> Example:
+def _example(number: int, line: bytes, task: Task, labelled: bool | None) -> Example:
     """Read one line; raises ValueError with what is wrong."""
     try:
         value = json.loads(line.decode())
@@ -94,12 +126,10 @@ def _example(number: int, line: bytes, task: Task, labelled: bool) -> Example:
     if not isinstance(value, dict):
         raise ValueError('not a JSON object; write {"text": "..."}')
     text = _text(value, task.pairs)
-    if not labelled:
+    if labelled is False or (labelled is None and "label" not in value):
         return Example(number, text)
     if "label" not in value:
-        raise ValueError(
-            f'no "label" in the object, {_found(value)}; leave out --labels, or add it'
-        )
+        raise ValueError(f'no "label" in the object, {_found(value)}; add it, or set --no-labels')
     return Example(number, text, _expected(value["label"], task))
 
 
@@ -159,7 +189,10 @@ def _expected(label: Any, task: Task) -> tuple[float, ...]:
             or str(each) not in places
         ):
             known = ", ".join(map(json.dumps, task.labels))
-            raise ValueError(f"label {json.dumps(each)[:80]} is none of the model's: {known[:200]}")
+            raise ValueError(
+                f"label {json.dumps(each)[:80]} is none of the model's: {known[:200]}; "
+                "--no-labels leaves labels unread"
+            )
     return tuple(sorted({places[str(each)] for each in wanted}))
 
 

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from compress import (
     archive,
     arguments,
+    chain,
+    command,
+    compare,
     convert,
-    examples,
     folder,
-    interrupts,
+    gate,
+    packed_files,
+    page,
     prepack,
-    probe,
     progress,
-    report,
     source,
     validate,
 )
-from model_handler import ModelError, extras, resources
+from compress.chain import Step
+from model_handler import extras, resources
 from model_handler import manifest as manifests
 
-REFUSALS = (ModelError, probe.DriftError, examples.ExamplesError, report.BudgetError)
+NAME = "pack-model"
 
 
 @dataclass(frozen=True)
@@ -42,25 +43,16 @@ class Packed:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; --help describes it, and the exit codes."""
-    options = arguments.read(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["compare"]:
+        compare.main(words[1:])
+        return
+    options = arguments.read(words)
     # Adding weights for this CPU to a packed folder needs no more than serving does.
     lacking = None if options.prepack_only else extras.missing("compress", "packing")
     if lacking is not None:
-        _fail(lacking, 2)
-    try:
-        with interrupts.raised(), progress.Steps() as say:
-            _run(options, say)
-    except interrupts.Stopped as stopped:
-        _fail(f"{stopped}; nothing is left behind", 128 + stopped.number)
-    except REFUSALS as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        reason = " ".join(str(error).split())[:300]
-        at = f"{Path(where.filename).name}, line {where.lineno}"
-        _fail(f"this failed in an unforeseen way: {type(error).__name__}: {reason} ({at})")
+        command.fail(NAME, lacking, 2)
+    command.run(NAME, lambda say: _run(options, say))
 
 
 def _run(options: Namespace, say: progress.Steps) -> None:
@@ -70,9 +62,7 @@ def _run(options: Namespace, say: progress.Steps) -> None:
         left_out = _prepack(out, options.archive, say)
         done = f"weights for {resources.cpu_kind()} added"
     else:
-        plan = options.validate and report.Plan(
-            options.validate, options.labels, options.min_agreement, options.max_f1_drop
-        )
+        plan = options.validate and gate.Plan(options.validate, options.labels, dict(options.gate))
         out = options.out
         packed = pack(
             options.checkpoint,
@@ -97,7 +87,7 @@ def pack(
     out: Path,
     say: Callable[[str], None],
     portable_only: bool = False,
-    plan: report.Plan | None = None,
+    plan: gate.Plan | None = None,
     bundle: Path | None = None,
     options: convert.PackOptions = convert.PackOptions(),  # noqa: B008  # frozen
 ) -> Packed:
@@ -114,23 +104,36 @@ def pack(
     importlib.import_module("transformers.modeling_utils")  # seconds that are no other step's
     with archive.placed(bundle, out) as write_archive, folder.whole(out) as (made, scratch):
         found = source.find(str(checkpoint), scratch, say)
+        steps = chain.read(found.directory)
         if plan:
             say(f"read {plan.file}")
-            task = validate.task_of(found.directory, options.pairs)
-            rows = examples.count(plan.file, task, plan.labelled)
+            data = validate.open_data(found.directory, plan, options.pairs)
         drift = convert.convert(found.directory, made, scratch, say, options)
-        manifest = manifests.read(made)
-        manifest._replace(source=manifest.source | {"checkpoint": found.name}).write(made)
         if not portable_only:
             say("pre-pack for this CPU")
             prepack.add(made)
+        report = None
         if plan:
-            say(f"validate with {rows:,} texts")
-            validate.validate(found.directory, made, plan, rows)
+            say(f"validate with {data.rows:,} texts")
+            report = validate.validate(found.directory, made, data, plan.budgets)
+        settings = asdict(options) | {"portable_only": portable_only}
+        steps = (*steps, chain.step(NAME, found, settings, report))
+        _enter(found.name, steps, made)
+        if report:
+            packed_files.add_to_card(made, "Validated", report.without_texts())
+            page.write_chain(made, out.resolve().name, steps, report)
         if bundle:
             say("write the archive")
         left_out = write_archive(made)
     return Packed(drift, left_out)
+
+
+def _enter(checkpoint: str, steps: tuple[Step, ...], made: Path) -> None:
+    """Enter in the manifest where a packed model comes from, and how it compares."""
+    manifest = manifests.read(made)
+    source = manifest.source | {"checkpoint": checkpoint}
+    scores = steps[-1]["scores"]
+    manifest._replace(source=source, chain=steps, validation=scores).write(made)
 
 
 def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple[str, ...]:
@@ -142,12 +145,6 @@ def _prepack(directory: Path, bundle: Path | None, say: progress.Steps) -> tuple
         if bundle:
             say("write the archive")
         return write_archive(directory)
-
-
-def _fail(reason: str, code: int = 1) -> NoReturn:
-    """Write one line to stderr, and end."""
-    progress.write(f"pack-model: {' '.join(reason.split())}\n")
-    sys.exit(code)
 
 
 if __name__ == "__main__":

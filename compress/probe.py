@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ PAIRS = (
 )
 # Words of texts whose rows try an exported graph: from the shortest to those that are cut.
 WORDS = (0, 1, 2, 5, 11, 23, 47, 95, 191, 383, 767)
+
+# Words, and draws, of rows of random tokens.
+RANDOM_WORDS = (5, 11, 23, 47, 95, 191)
+DRAWS = 4
 
 # How far a logit may move. int8 weights move the logits of a fine-tuned model by 0.05 to 0.2,
 # which is 1 to 5 points of probability where it is most uncertain; a broken export, a wrong
@@ -132,6 +137,18 @@ def equal_rows(tokenizer: Tokenizer) -> list[Row]:
 def unequal_rows(tokenizer: Tokenizer) -> list[Row]:
     """Make rows of different lengths."""
     return _rows(tokenizer, [2, 47, 11])
+
+
+def random_rows(tokenizer: Tokenizer) -> list[Row]:
+    """Make rows of tokens from the whole vocabulary, the first and the last as in a text."""
+    draw = random.Random(0)
+    added = set(tokenizer.get_added_tokens_decoder())
+    usual = sorted(set(tokenizer.get_vocab().values()) - added)
+    found = []
+    for row in DRAWS * _rows(tokenizer, RANDOM_WORDS):
+        first, *inner, last = row.ids
+        found.append(Row(array("i", [first, *draw.choices(usual, k=len(inner)), last])))
+    return found
 
 
 def together(run: Run, rows: Sequence[Row], pad_id: int) -> bool:

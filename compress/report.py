@@ -1,39 +1,26 @@
-"""Write the report of a validation, and check it against the budget."""
+"""Tell what a comparison of two models found: a text for the terminal, figures for the manifest."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+from compress.figures import Bin
+from model_handler.outputs import Label
 from model_handler.tokens import Text
 
-# Characters of a text that are shown.
+if TYPE_CHECKING:
+    from compress.costs import Costs
+
+# Changed answers in the text, and characters of each that are shown.
+SHOWN = 10
 LONGEST_SHOWN = 70
 
 
-class BudgetError(Exception):
-    """The packed model changes more answers than the budget allows; says which budget."""
-
-
 @dataclass(frozen=True)
-class Plan:
-    """What to validate with, and what is asked for.
-
-    `min_agreement` is the share of texts with the same labels; of values, the correlation.
-    `max_f1_drop` is how much macro-F1 may lose; it needs the file's labels.
-    """
-
-    file: Path
-    labelled: bool = False
-    min_agreement: float = 0.98
-    max_f1_drop: float | None = None
-
-
-@dataclass(frozen=True, order=True)
 class Change:
-    """An answer that packing changed: how far, in which line, and both answers."""
+    """An answer that changed: how far, in which line of the file, and both answers."""
 
     size: float
     number: int
@@ -43,20 +30,40 @@ class Change:
 
     def __str__(self) -> str:
         """Write one line, with the beginning of the text."""
-        text = self.text if isinstance(self.text, str) else " | ".join(self.text)
-        shown = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
-        return f"  line {self.number}: {self.before} -> {self.after}  {json.dumps(shown)}"
+        text = self.shown
+        cut = text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."
+        return f"  line {self.number}: {self.before} -> {self.after}  {json.dumps(cut)}"
+
+    @property
+    def shown(self) -> str:
+        """The text, or both of a pair."""
+        return self.text if isinstance(self.text, str) else " | ".join(self.text)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a validation found: figures by name, and the largest changes of answers."""
+    """What a comparison found: figures by name, and the answers that changed most, largest first.
+
+    `bins` are those of the calibration, `confusion` counts right labels by those given, each
+    "before" and "after"; they are empty where the task or the file gives none.
+    """
 
     found: dict[str, Any]
     changes: tuple[Change, ...]
+    labels: tuple[Label, ...] = ()
+    bins: dict[str, list[Bin]] = field(default_factory=dict)
+    confusion: dict[str, list[list[int]]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Write all lines of the report; the changed answers come behind an empty line."""
+        shown = self.changes[:SHOWN]
+        if not shown:
+            return self.without_texts()
+        head = f"the {len(shown)} largest changes, source -> result:"
+        return "\n".join([self.without_texts(), "", head, *map(str, shown)])
+
+    def without_texts(self) -> str:
+        """Write the lines that hold no text of the owner."""
         found = self.found
         lines = [f"{found['rows']:,} texts of {found['file']} (sha256 {found['sha256'][:12]}):"]
         if "agreement" in found:
@@ -71,13 +78,27 @@ class Report:
                 f"{_shown(found['largest_difference'])} at most"
             )
         if "macro_f1_before" in found:
-            lines += [_changed("macro-F1", "macro_f1", found), _recall(found)]
+            lines += [
+                _changed("macro-F1", "macro_f1", found),
+                _recall(found),
+                f"- expected calibration error {found['ece_before']:.4f} -> "
+                f"{found['ece_after']:.4f}",
+            ]
         if "mean_error_before" in found:
             lines.append(_changed("mean absolute error", "mean_error", found))
-        if self.changes:
-            lines += ["", f"the {len(self.changes)} largest changes, checkpoint -> packed:"]
-            lines += map(str, self.changes)
+        if "megabytes_before" in found:
+            lines += _costs(found)
         return "\n".join(lines)
+
+    def with_costs(self, before: Costs, after: Costs) -> Report:
+        """Add what the two models cost to the figures; what was not measured stays out."""
+        added = {
+            f"{name}_{when}": value
+            for when, costs in (("before", before), ("after", after))
+            for name, value in costs._asdict().items()
+            if value is not None
+        }
+        return replace(self, found=self.found | added)
 
     def figures(self) -> dict[str, Any]:
         """Return the figures for the manifest, to four decimals: more would be noise."""
@@ -88,28 +109,6 @@ class Report:
             return round(value, 4) if isinstance(value, float) else value
 
         return {name: short(value) for name, value in self.found.items()}
-
-    def check(self, plan: Plan) -> None:
-        """Raise BudgetError if a budget is missed."""
-        name = "agreement" if "agreement" in self.found else "correlation"
-        reached = self.found[name]
-        if reached is None:
-            raise BudgetError(
-                f"no correlation can be told from {plan.file}: a model gives each text the same "
-                "value; validate with more texts"
-            )
-        if reached < plan.min_agreement:
-            raise BudgetError(
-                f"{name} is {reached:.4f}, below --min-agreement {plan.min_agreement:g}: nothing "
-                "is written"
-            )
-        if plan.max_f1_drop is not None:
-            drop = self.found["macro_f1_before"] - self.found["macro_f1_after"]
-            if drop > plan.max_f1_drop:
-                raise BudgetError(
-                    f"macro-F1 drops by {drop:.4f}, more than --max-f1-drop {plan.max_f1_drop:g}: "
-                    "nothing is written"
-                )
 
 
 def _shown(value: float | None) -> str:
@@ -132,3 +131,22 @@ def _recall(found: dict[str, Any]) -> str:
         for when in ("before", "after")
     )
     return f"- the worst recall of a label {one} -> {other}"
+
+
+def _costs(found: dict[str, Any]) -> list[str]:
+    """Write lines about size and time."""
+    lines = [
+        f"- {what} {found[f'{name}_before']:,.{digits}f} -> {found[f'{name}_after']:,.{digits}f}"
+        for what, name, digits in (
+            ("parameters", "parameters", 0),
+            ("MB", "megabytes", 1),
+            ("multiplications a token, of 16", "multiplications", 0),
+            ("ms for 16 tokens, p50 without HTTP and tokenizer, on this CPU", "p50_ms", 2),
+        )
+    ]
+    if "start_ms_after" in found:
+        lines.append(
+            f"- ms from the start of a process to its first answer, without HTTP: "
+            f"{found['start_ms_after']:,.0f}"
+        )
+    return lines

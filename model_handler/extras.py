@@ -11,8 +11,8 @@ _TORCH = ("torch", "transformers", "safetensors")
 # What the extras of pyproject.toml bring, by the names under which it is imported.
 EXTRAS = {
     "torch": _TORCH,
-    "compress": (*_TORCH, "onnx", "sympy", "tqdm"),
-    "train": (*_TORCH, "all_minilm_l6_v2", "sklearn", "tqdm"),
+    "compress": (*_TORCH, "matplotlib", "onnx", "sympy", "tqdm"),
+    "train": (*_TORCH, "accelerate", "all_minilm_l6_v2", "sklearn", "tqdm"),
 }
 
 

@@ -164,15 +164,11 @@ def join(batch: Batch, other: Batch, pad_id: int) -> Batch:
     """Make one batch of two, the rows of each padded to the longer."""
     import numpy as np
 
-    width = max(batch.ids.shape[1], other.ids.shape[1])
-
-    def both(kind: str, value: int) -> np.ndarray:
-        parts = (getattr(each, kind) for each in (batch, other))
-        return np.concatenate(
-            [
-                np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=value)
-                for part in parts
-            ]
-        )
-
-    return Batch(both("ids", pad_id), both("mask", 0), both("types", 0))
+    count, *widths = len(batch.ids), batch.ids.shape[1], other.ids.shape[1]
+    joined = []
+    for first, second, value in zip(batch, other, (pad_id, 0, 0), strict=True):
+        made = np.full((count + len(second), max(widths)), value, dtype=np.int64)
+        made[:count, : widths[0]] = first
+        made[count:, : widths[1]] = second
+        joined.append(made)
+    return Batch(*joined)

@@ -9,6 +9,9 @@ MEGABYTE = 1024 * 1024
 
 # MemorySizeInMB: https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html
 MEMORY_SIZES_MB = (1024, 2048, 3072, 4096, 5120, 6144)
+# The most that MaxConcurrency may be:
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
+MOST_CONCURRENCY = 200
 # Serverless Inference runs on AWS Lambda, which gives 1 vCPU of CPU time for 1,769 MB, linearly:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 # No table is published for SageMaker; set CPU_THREADS where this rule does not hold.

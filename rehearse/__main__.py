@@ -10,7 +10,10 @@ from pathlib import Path
 
 from rehearse import commands
 from rehearse.data_plane.quotas import IDLE_SECONDS
+from rehearse.data_types import ENGINES
 from rehearse.errors import RehearsalError
+from rehearse.forecast import options as forecast_options
+from rehearse.sizing import options as sizing_options
 
 PROJECT = "sagemaker-serverless-sentiment"
 PORT = 4566
@@ -48,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--region", default="us-east-1", help="default: %(default)s")
     serve.add_argument(
         "--engine",
-        choices=("docker", "process"),
+        choices=ENGINES,
         default="docker",
         help="docker: the image that CreateModel names, in the sandbox of serverless; "
         "process: the `serve` of this installation, whatever the image",
@@ -81,6 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     start.set_defaults(run=commands.run)
     _add_port(start)
     start.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    measure = named.add_parser("size", help="measure memory sizes, and say which to deploy")
+    measure.set_defaults(run=commands.size)
+    sizing_options.add_options(measure)
+    predict = named.add_parser(
+        "forecast", help="latency, throttles and cost of traffic that is too much for this machine"
+    )
+    predict.set_defaults(run=commands.forecast)
+    forecast_options.add_options(predict)
     return parser
 
 

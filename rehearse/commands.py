@@ -1,4 +1,4 @@
-"""Run what `rehearse` is asked: a rehearsal until a signal comes, its bill, a command in it.
+"""Run what `rehearse` is asked: serve a rehearsal, print its bill, run a command in it.
 
 The packages of the extra `rehearse` are imported inside functions, so that the command can say
 which one is missing.
@@ -10,12 +10,11 @@ import argparse
 import contextlib
 import json
 import os
-import signal
-import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from rehearse import live_page, signals
 from rehearse.errors import CannotStart
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ NO_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.dev
 
 def up(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; then leave nothing behind."""
+    from rehearse import container_engines
     from rehearse.metering.bill import text
     from rehearse.rehearsal import Rehearsal
 
@@ -38,38 +38,20 @@ def up(given: argparse.Namespace) -> int:
         os.environ.pop(name, None)
     os.environ |= NO_FILES
     # Before anything is started: a signal that comes meanwhile is not lost.
-    with _signals() as signals:
-        engine = _engine(given.engine)
+    with signals.received() as received:
+        engine = container_engines.open_engine(given.engine)
         rehearsal = Rehearsal(engine, given.port, given.region, given.idle_seconds, given.prices)
         try:
             rehearsal.start()
             _end_leftovers(engine)
             _announce(rehearsal, engine, given)
-            signals.recv(1)
+            received.wait()
             bill = rehearsal.bill.as_json()
             if (bill["accounts"] or bill["transform_jobs"]) and not given.json:
                 print(text(bill), flush=True)
         finally:
             rehearsal.stop()
     return 0
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[socket.socket]:
-    """Give a socket that SIGINT and SIGTERM write to.
-
-    The thread that receives a signal need not be the main one, and would not wake it.
-    """
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        writer.setblocking(False)
-        signal.set_wakeup_fd(writer.fileno())
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, lambda *_: None)
-        try:
-            yield reader
-        finally:
-            signal.set_wakeup_fd(-1)
 
 
 def bill(given: argparse.Namespace) -> int:
@@ -98,6 +80,20 @@ def run(given: argparse.Namespace) -> int:
         os.execvpe(command[0], command, {**kept, **ours, **NO_FILES})
     except OSError as error:
         raise CannotStart(f"{command[0]} cannot be run: {error.strerror}") from error
+
+
+def size(given: argparse.Namespace) -> int:
+    """Measure memory sizes, and say which to deploy."""
+    from rehearse.sizing import command
+
+    return command.run(given)
+
+
+def forecast(given: argparse.Namespace) -> int:
+    """Forecast what traffic would see and cost."""
+    from rehearse.forecast import command
+
+    return command.run(given)
 
 
 def prices(given: argparse.Namespace) -> int:
@@ -133,17 +129,6 @@ def _ask(port: int, path: str, read: Callable[[Any], T]) -> tuple[Any, T]:
             ) from error
 
 
-def _engine(name: str) -> ContainerEngine:
-    """Return the engine that runs containers; raise ContainerEngineError if it cannot work."""
-    if name == "docker":
-        from rehearse.container_engines.docker_engine import DockerEngine
-
-        return DockerEngine()
-    from rehearse.container_engines.process_engine import ProcessEngine
-
-    return ProcessEngine()
-
-
 def _end_leftovers(engine: ContainerEngine) -> None:
     """End what rehearsals that were killed have left, and say so."""
     from rehearse.data_plane.cleanup import remove_leftover_folders
@@ -166,6 +151,8 @@ def _announce(rehearsal: Rehearsal, engine: ContainerEngine, given: argparse.Nam
         return
     not_imposed = "; ".join(engine.not_imposed)
     print(f"rehearse: not imitated by this engine: {not_imposed}", file=sys.stderr)
+    page = f"{rehearsal.url}{live_page.PATH}"
+    print(f"rehearse: {page} shows what happens, in a browser", file=sys.stderr)
     print(f"rehearse: ready at {rehearsal.url}; Ctrl-C ends it. For other terminals:")
     for name, value in rehearsal.client_environment.items():
         print(f"export {name}={value}")

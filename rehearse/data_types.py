@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+# What runs containers.
+ENGINES = ("docker", "process")
+
 
 @dataclass(frozen=True)
 class ContainerDefinition:

@@ -4,6 +4,7 @@ RehearsalError
 |- CannotStart             the rehearsal cannot start, or its bill cannot be asked for
 |  `- PricesError          the file of prices cannot be used
 |     `- UnknownRegion     the file has no prices of a region
+|- InputError              a file that a command is given cannot be used
 |- ContainerEngineError    a container cannot be started, or no Docker engine answers
 |- ArtifactError           the model artifacts cannot be fetched or unpacked
 |- RehearsalEnds           something is started while everything is being stopped
@@ -45,6 +46,10 @@ class PricesError(CannotStart):
 
 class UnknownRegion(PricesError):
     """The file has no prices of a region."""
+
+
+class InputError(RehearsalError):
+    """A file that a command is given cannot be used; the command exits with 2."""
 
 
 class ContainerEngineError(RehearsalError):

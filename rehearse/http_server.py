@@ -107,7 +107,8 @@ class ConnectionHandler(MotoRequestHandler):
 class Application:
     """The WSGI application of a rehearsal.
 
-    `pages` are answered as JSON, by their path; `client` makes boto3 clients of the rehearsal.
+    `pages` are answered by their path, texts as HTML and all else as JSON; `client` makes boto3
+    clients of the rehearsal.
     """
 
     def __init__(
@@ -133,8 +134,7 @@ class Application:
             except BadRequest as error:  # a body that is not what its headers say
                 return validation_error(error.description or "")(environ, start_response)
         if path in self._pages:
-            body = json.dumps(self._pages[path]())
-            return Response(body, content_type="application/json")(environ, start_response)
+            return _page(self._pages[path]())(environ, start_response)
         try:
             answer = self._moto(environ, start_response)
             if path == RESET_PATH:
@@ -157,6 +157,12 @@ class Application:
         elif service == "applicationautoscaling":
             patch_auto_scaling(validation.SCALABLE_DIMENSION, validation.check_scalable_target)
         return create_backend_app(service)
+
+
+def _page(found: Any) -> Response:
+    if isinstance(found, str):
+        return Response(found, content_type="text/html; charset=utf-8")
+    return Response(json.dumps(found), content_type="application/json")
 
 
 def _failure(environ: dict[str, Any], status: int, kind: str, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rehearse import live_page
 from rehearse.container_engines import ContainerEngine
 from rehearse.data_plane.capture import capture
 from rehearse.data_plane.endpoints import Endpoints
@@ -24,6 +25,7 @@ from rehearse.data_types import (
     ProductionVariant,
 )
 from rehearse.errors import CannotStart, RehearsalEnds
+from rehearse.live_page import LivePage
 from rehearse.metering.bill import BILL_PATH, Bill
 from rehearse.metering.prices import Prices
 
@@ -57,6 +59,7 @@ class Rehearsal:
         self._socket = _listen(port)
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.endpoints = Endpoints(self._variant, self.bill.changed, self._answered)
+        self._live = LivePage(self.endpoints, self.bill.as_json)
         self._certificates = self.endpoints.cleanup.new_folder() / "certificates.pem"
 
     @property
@@ -104,7 +107,12 @@ class Rehearsal:
             InvokeEndpoint(self.endpoints, self._region),
             self.client,
             authority,
-            {BILL_PATH: self.bill.as_json, ENVIRONMENT_PATH: lambda: self.client_environment},
+            {
+                BILL_PATH: self.bill.as_json,
+                ENVIRONMENT_PATH: lambda: self.client_environment,
+                live_page.PATH: self._live.html,
+                live_page.STATE_PATH: self._live.state,
+            },
             on_reset=self._assume_role,
         )
         self._server = make_server(
@@ -167,6 +175,10 @@ class Rehearsal:
 
         monitor = VariantMonitor(arn, variant.name, uuid.uuid4().hex[:12])
 
+        def log(line: str) -> None:
+            monitor.log(line)
+            self._live.log(arn.rpartition("/")[2], line)
+
         def observe(metrics: InvocationMetrics) -> None:
             monitor.observe(metrics, running.config)
             self.bill.add(arn, variant.name, running.config, metrics)
@@ -175,7 +187,7 @@ class Rehearsal:
             self._engine,
             variant.container,
             variant.config,
-            log=_never_failing(monitor.log),
+            log=_never_failing(log),
             observe=_never_failing(observe),
             idle_seconds=self._idle_seconds,
             name=variant.name,

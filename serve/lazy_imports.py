@@ -12,6 +12,7 @@ modules.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -64,6 +65,13 @@ def _app_group(*args: Any, **kwargs: Any) -> Any:
     return LazyObject(lambda: real_module("flask.cli").AppGroup(*args, **kwargs))
 
 
+# Functions of numpy that are written in Python: onnxruntime uses none of them. All names that numpy
+# takes out of these are put off, and `__all__` is those that it has taken.
+_NUMPY = """
+arraypad arraysetops arrayterator function_base histograms index_tricks nanfunctions npyio
+polynomial scimath shape_base stride_tricks twodim_base type_check ufunclike utils
+"""
+ANY_NAME = {"numpy.matrixlib", *(f"numpy.lib._{name}_impl" for name in _NUMPY.split())}
 # What is put off: modules that cost 1.5 ms or more and that no request needs. Beside each, the
 # names that are taken out of it at import (`from module import name`), which is not yet a use.
 # None of them may stand in an `except` clause, where a LazyObject is no exception.
@@ -79,8 +87,11 @@ DEFERRED = {
     "flask.cli": "",
     "flask.templating": "DispatchingJinjaLoader Environment _default_template_ctx_processor "
     "render_template render_template_string stream_template stream_template_string",
+    "hashlib": "sha1",  # and hmac: OpenSSL's library, of 5 MB
+    "hmac": "compare_digest",
     "html": "",
     "importlib.metadata": "",
+    "ipaddress": "",
     "jinja2": "BaseLoader FileSystemLoader",
     "logging.config": "dictConfig fileConfig",
     "numpy._core._add_newdocs": "",  # docstrings
@@ -88,19 +99,23 @@ DEFERRED = {
     "numpy._typing": "",
     "pickle": "",
     "pkgutil": "",
-    "shutil": "",
+    "platform": "",
+    "shutil": "rmtree",  # and bz2 and lzma, with a library each
     "ssl": "",
     "tokenizers.implementations": "BertWordPieceTokenizer ByteLevelBPETokenizer CharBPETokenizer "
     "SentencePieceBPETokenizer SentencePieceUnigramTokenizer",
     "uuid": "UUID",
     "werkzeug.formparser": "FormDataParser default_stream_factory",
     "werkzeug.serving": "is_running_from_reloader run_simple",
+    "tokenize": "",
     "werkzeug.test": "Client",
+    **dict.fromkeys(ANY_NAME, ""),
 }
 # Names that are used at import, and what serves as well until the module is imported.
 PLAIN: dict[str, dict[str, Any]] = {
     "flask.cli": {"AppGroup": _app_group},
     "numpy._typing": {"NDArray": list},  # annotations of named tuples
+    "platform": {"system": lambda: os.uname().sysname, "python_implementation": lambda: "CPython"},
     # Defaults in gunicorn.config, with the values they have in ssl.
     "ssl": {"CERT_NONE": 0, "PROTOCOL_SSLv23": 2, "PROTOCOL_TLS": 2, "SSLError": NoTLS},
 }
@@ -159,12 +174,21 @@ class LazyModule(ModuleType):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         if module in _deferred and name in PLAIN.get(module, ()):
             return PLAIN[module][name]
-        if module in _deferred and name in DEFERRED.get(module, "").split():
+        if module in _deferred and self._is_put_off(name):
+            taken = self.__dict__.setdefault("_taken", [])
+            if name == "__all__":
+                return taken
+            taken.append(name)
             return LazyObject(lambda: getattr(real_module(module), name))
         real = real_module(module)
         if name == "__all__":  # `from module import *`
             return getattr(real, name, [each for each in vars(real) if not each.startswith("_")])
         return getattr(real, name)
+
+    def _is_put_off(self, name: str) -> bool:
+        if self.__name__ in ANY_NAME:
+            return name == "__all__" or not name.startswith("__")
+        return name in DEFERRED.get(self.__name__, "").split()
 
 
 class _Finder:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from model_handler import manifest
 from platform_facts import CALL_SECONDS, STOP_SECONDS
 from serve import lazy_imports
 from serve.settings import Settings
@@ -72,6 +73,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
         lazy_imports.import_or_retry("serve.app")
         from serve.app import create_app
 
+        if not (self._settings.model_dir / manifest.NAME).exists():
+            # PyTorch and transformers look into what they import.
+            lazy_imports.uninstall()
         logging.basicConfig(
             level=self._settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )

@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-MODULES = ["benchmarks", "training.finetune"]
+MODULES = ["benchmarks", "training.bundled"]
 COMMANDS = {
     **{name: [str(Path(sys.executable).with_name(name))] for name in PROJECT["scripts"]},
     **{f"python -m {name}": [sys.executable, "-m", name] for name in MODULES},
@@ -85,9 +85,10 @@ def test_a_command_says_its_version(name: str) -> None:
     ("name", "arguments", "extra"),
     [
         ("pack-model", "checkpoint packed", "compress"),
+        ("shrink-model", "checkpoint smaller --data texts.jsonl", "compress"),
         ("rehearse", "up --port 0", "rehearse"),
         ("rehearse", "up --port 0 --engine process", "rehearse"),
-        ("python -m training.finetune", "--data reviews --out checkpoint", "train"),
+        ("python -m training.bundled", "--data reviews --out checkpoint", "train"),
         ("python -m benchmarks", "compare", "dev"),
         ("python -m benchmarks", "soak", "dev"),
     ],

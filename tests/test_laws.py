@@ -14,7 +14,7 @@ PACKAGES = {
     "serve": {"model_handler"},
     "model_handler": set[str](),
     "compress": {"model_handler"},
-    "training": {"model_handler"},
+    "training": {"compress", "model_handler"},
     "rehearse": set[str](),
     "deploy": set[str](),
 }
@@ -26,6 +26,8 @@ LAYERS = {
     "control_plane": {"data_plane"},
     "batch": {"container_engines", "data_plane", "control_plane"},
     "cloudformation": {"data_plane"},
+    "forecast": {"data_plane", "metering"},
+    "sizing": {"container_engines", "data_plane", "forecast", "metering"},
 }
 MODULES = [
     path for package in (*PACKAGES, "benchmarks") for path in sorted((ROOT / package).rglob("*.py"))

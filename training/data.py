@@ -1,12 +1,16 @@
-"""Read rated reviews, and draw balanced epochs of training examples from them."""
+"""Read rated reviews, and draw training examples from them."""
 
 from __future__ import annotations
 
 import gzip
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from compress.examples import ExamplesError
 
 LABELS = (-1, 0, 1)
 
@@ -21,6 +25,19 @@ TARGETS = {
 }
 
 
+SANITY = Path(__file__).with_name("sanity.jsonl")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence written for a check: its label, what it speaks of, and how."""
+
+    text: str
+    label: int
+    domain: str
+    style: str
+
+
 @dataclass(frozen=True)
 class Review:
     """One customer review: its text, its stars (1 to 5) and its label (-1, 0 or 1)."""
@@ -31,15 +48,54 @@ class Review:
 
 
 def read(path: Path) -> list[Review]:
-    """Read reviews from gzip-compressed JSON Lines with the fields text, rating and label."""
+    """Read reviews from gzip-compressed JSON Lines with the fields text, rating and label.
+
+    Raises ExamplesError that names the line which is wrong.
+    """
     import jsonlines
 
     if not path.is_file():
-        raise FileNotFoundError(f"{path} not found; pass the folder that holds it with --data")
-    with gzip.open(path, "rb") as stream, jsonlines.Reader(stream) as reader:
-        return [
-            Review(text=row["text"], rating=row["rating"], label=row["label"]) for row in reader
-        ]
+        raise ExamplesError(f"{path} not found; pass the folder that holds it with --data")
+    found = []
+    try:
+        with gzip.open(path, "rb") as stream, jsonlines.Reader(stream) as reader:
+            for number, row in enumerate(reader, 1):
+                found.append(_review(row, f"{path}, line {number}"))
+    except jsonlines.InvalidLineError as error:
+        raise ExamplesError(f"{path}, line {error.lineno}: no JSON in UTF-8") from error
+    except (OSError, EOFError) as error:
+        raise ExamplesError(f"{path} cannot be read as gzip: {error}") from error
+    if not found:
+        raise ExamplesError(f"{path} holds no reviews")
+    return found
+
+
+def _review(row: Any, where: str) -> Review:
+    """Check one review."""
+    fields = row if isinstance(row, dict) else {}
+    text, rating, label = (fields.get(name) for name in ("text", "rating", "label"))
+    if not isinstance(text, str) or rating not in TARGETS or label not in LABELS:
+        raise ExamplesError(
+            f'{where}: expected {{"text": "...", "rating": 1 to 5, "label": -1, 0 or 1}}'
+        )
+    return Review(text, rating, label)
+
+
+def sanity() -> list[Sentence]:
+    """Read the sentences that answers are checked with by hand."""
+    import jsonlines
+
+    with jsonlines.open(SANITY) as reader:
+        return [Sentence(**row) for row in reader]
+
+
+def split(reviews: Sequence[Review], share: float, seed: int) -> tuple[list[Review], list[Review]]:
+    """Split reviews by chance: all but a share of them, and that share."""
+    held_out = set(random.Random(seed).sample(range(len(reviews)), round(share * len(reviews))))
+    return (
+        [review for place, review in enumerate(reviews) if place not in held_out],
+        [reviews[place] for place in sorted(held_out)],
+    )
 
 
 def crop(text: str, rng: random.Random) -> str:
@@ -51,12 +107,12 @@ def crop(text: str, rng: random.Random) -> str:
     return " ".join(sentences[start : start + rng.randint(1, 2)])
 
 
-def epoch(
-    reviews: list[Review], majority: int, crop_share: float, rng: random.Random
+def draw(
+    reviews: Sequence[Review], majority: int, crop_share: float, rng: random.Random
 ) -> list[Review]:
-    """Draw a balanced epoch: every review of classes -1 and 0, and `majority` of class 1.
+    """Draw reviews for training: every review of classes -1 and 0, and `majority` of class 1.
 
-    A share of the texts, drawn anew each time as well, is cut to a sentence or two.
+    A share of the texts is cut to a sentence or two.
     """
     positive = [review for review in reviews if review.label == 1]
     drawn = [review for review in reviews if review.label != 1]
@@ -68,11 +124,3 @@ def epoch(
         else review
         for review in drawn
     ]
-
-
-def batches(reviews: list[Review], size: int, rng: random.Random) -> list[list[Review]]:
-    """Group reviews in batches of near-equal lengths (little padding), in random order."""
-    ordered = sorted(reviews, key=lambda review: len(review.text) + rng.random() * 40)
-    groups = [ordered[start : start + size] for start in range(0, len(ordered), size)]
-    rng.shuffle(groups)
-    return groups

@@ -102,28 +102,29 @@ def padding(model: Model, requests: Sequence[Sequence[str]], threads: int) -> fl
 
 def page(results: Results) -> str:
     """Write the page."""
+    return f"""# Runs of the engine
+
+{pages.commands(results)}
+
+Measured locally. Milliseconds of a token in the fastest run, by the length of the texts and the
+tokens in a run; padding as a part of the real tokens.
+
+{pages.sections(results, _section)}
+
+{pages.facts(results)}
+"""
+
+
+def _section(results: Results) -> str:
     lines = []
     for length in LENGTHS:
         times = [results.of(f"{count} tokens", f"{length} a text") for count in TOKENS]
         lines.append([length, *(f"{min(each):.3f}" if each else "" for each in times)])
     padded = results.values.get("padding", {})
     listed = "\n".join(f"- requests of {who}: {part:.1%}" for who, (part,) in padded.items())
-    return f"""# Runs of the engine
-
-    {results.command}
-
-Measured locally: {pages.machine(results)}. Other work on the machine
-meanwhile: {results.facts["other work"]}. Milliseconds of a token in the
-fastest run, by the length of the texts and the tokens in a run:
-
-{pages.table(["tokens a text", *(f"{count:,} a run" for count in TOKENS)], lines)}
-
-Padding, as a part of the real tokens:
-
-{listed or "- not measured: it takes reviews, from --data"}
-
-{pages.facts(results)}
-"""
+    listed = listed or "- not measured: it takes reviews, from --data"
+    heads = ["tokens a text", *(f"{count:,} a run" for count in TOKENS)]
+    return f"{pages.table(heads, lines)}\n\nPadding:\n\n{listed}"
 
 
 BENCHMARK = Benchmark(
@@ -133,5 +134,6 @@ BENCHMARK = Benchmark(
     add_options,
     measure,
     page,
+    by_kind=True,
 )
 main = BENCHMARK.run

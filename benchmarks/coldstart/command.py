@@ -1,29 +1,22 @@
-"""Time cold starts, show the stages that one is made of, and what lazy imports save: COLDSTART.md.
-
-Threads of one CPU take turns, so stages of different lanes overlap: a stage's wall time holds what
-others did meanwhile, its CPU time does not.
-"""
+"""Time cold starts, count what they touch, and show what they are made of: COLDSTART.md."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import re
-import shutil
-import signal
-import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.coldstart import stages
-from benchmarks.harness import machine, pages, servers, texts
+from benchmarks.coldstart import blocks, causes, coldstart_page, sandbox_start, stages
+from benchmarks.harness import containers, machine, servers, subjects, texts
 from benchmarks.harness.client import body
 from benchmarks.harness.results import Benchmark, Results
-from benchmarks.harness.subjects import DEFAULT_MODEL
+from benchmarks.harness.subjects import Subject
 
+PARTS = ("start", "blocks", "sandbox")
 # Counters of /proc/PID/io, all processes added up.
 COUNTERS = ("rchar", "syscr", "read_bytes")
 # The same start twice; in the second, nothing takes the place of a module that is put off.
@@ -36,133 +29,118 @@ PROGRAMS = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("model", type=Path, nargs="?", default=DEFAULT_MODEL)
-    parser.add_argument("--runs", type=int, default=5, help="starts (default 5)")
+    parser.add_argument(
+        "models", type=Path, nargs="*", help="packed; default: RoBERTa-base's shape, the bundled"
+    )
+    parser.add_argument("--runs", type=int, default=5, help="starts of each model (default 5)")
     parser.add_argument("--cpu", type=int, default=0, help="the one CPU of the server (default 0)")
-    parser.add_argument("--breakdown", action="store_true", help="stage by stage")
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default all)"
+    )
+    parser.add_argument("--breakdown", action="store_true", help="CPU time stage by stage, too")
     parser.add_argument(
         "--pairs", type=int, default=0, help="starts with and without lazy imports (default 0)"
     )
+    parser.add_argument("--image", default=containers.default_image("slim"), help="for the sandbox")
 
 
 def measure(options: argparse.Namespace, found: Results) -> None:
-    """Start the server again and again."""
-    from tqdm import tqdm
-
-    model = options.model.resolve()
-    launch = servers.ours(model)
-    found.facts["model"] = model.name
+    """Start the servers again and again."""
+    models = _models(options.models)
+    found.facts["models"] = ", ".join(models)
     others = machine.OtherWork()
-    start(launch, options.cpu)  # fills the page cache
-    figures: dict[str, float] = {}
-    for _ in tqdm(range(options.runs), unit="run", disable=not sys.stderr.isatty()):
-        figures = start(launch, options.cpu)
-        found.add("all", {"cold": figures["cold"]})
-        if options.breakdown:
-            trace(model, options.cpu, found)
-    if options.breakdown:
-        found.add("all", {name: figures[name] for name in COUNTERS})
-        found.say("all", {"files opened": opened(launch)})
-    for turn in tqdm(range(options.pairs), unit="pair", disable=not sys.stderr.isatty()):
-        for who in PROGRAMS if turn % 2 else reversed(PROGRAMS):
-            command = (sys.executable, "-c", PROGRAMS[who])
-            figures = start(replace(launch, command=command), options.cpu)
-            found.add(who, {"first answer": figures["cold"], "CPU time": figures["cpu"]})
+    if "start" in options.parts:
+        add_starts(models, options, found)
+    if "blocks" in options.parts:
+        for who, subject in models.items():
+            try:
+                add_blocks(who, subject, found)
+            except blocks.UnknownError as error:
+                found.missing["blocks"] = str(error)
+    if "sandbox" in options.parts:
+        add_sandbox(models, options, found)
+    *_, last = models.values()
+    add_pairs(last, options, found)
     found.facts["other work"] = others.words()
 
 
-def start(launch: servers.Launch, cpu: int) -> dict[str, float]:
-    """Return the milliseconds and CPU milliseconds of one cold start, and what was read by then."""
-    with servers.running(launch, {cpu}) as running:
-        running.wait(body(texts.FIRST))
-        cold = (time.perf_counter() - running.started) * 1e3
-        figures = {"cold": cold, "cpu": running.cpu_seconds() * 1e3}
-        return figures | {name: running.io(name) for name in COUNTERS}
+def _models(folders: list[Path]) -> dict[str, Subject]:
+    """Return the models that were asked for by name, or the two of every figure."""
+    if folders:
+        return {each.resolve().name: subjects.packed_subject(each.resolve()) for each in folders}
+    found = subjects.prepare(subjects.DEFAULT_MODEL, subjects.CHECKPOINT, None)
+    return {coldstart_page.LARGE: found.ours, coldstart_page.DEFAULT: found.default}
 
 
-def trace(model: Path, cpu: int, found: Results) -> None:
+def add_starts(models: Mapping[str, Subject], options: argparse.Namespace, found: Results) -> None:
+    """Add the times of starts with files in the page cache, and their stages; models take turns."""
+    from tqdm import tqdm
+
+    for subject in models.values():
+        start(subject, options.cpu)  # fills the page cache
+    for _ in tqdm(range(options.runs), unit="run", disable=not sys.stderr.isatty()):
+        for who, subject in models.items():
+            found.add(who, start(subject, options.cpu))
+            if options.breakdown:
+                trace(subject, options.cpu, who, found)
+
+
+def start(subject: Subject, cpu: int) -> dict[str, float]:
+    """Return the seconds and CPU seconds of one cold start, and what was read by then."""
+    with servers.running(subject.launch, {cpu}) as running:
+        answers = running.wait(body(texts.FIRST))
+        cold = time.perf_counter() - running.started
+        figures = {"cold": cold, "cpu_seconds": running.cpu_seconds()}
+        figures |= {name: running.io(name) for name in COUNTERS}
+    subject.check(answers)
+    return figures
+
+
+def trace(subject: Subject, cpu: int, who: str, found: Results) -> None:
     """Add the stages of one start; the last is the client's."""
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "trace"
-        launch = servers.ours(model, "benchmarks.coldstart.tracer", TRACE_FILE=str(written))
+        tracer = "benchmarks.coldstart.tracer"
+        launch = servers.ours(subject.folder, tracer, TRACE_FILE=str(written))
         with servers.running(launch, {cpu}) as running:
             running.wait(body(texts.FIRST))
             end = (time.perf_counter() - running.started) * 1e3
             asked = (running.client.asked - running.started) * 1e3
-            stages.keep(written, running.started, found)
-            stages.add(stages.Stage("client", 0, "first answer", asked, end, 0.0), found)
+            stages.keep(written, running.started, who, found)
+            stages.add(stages.Stage("client", 0, "first answer", asked, end, 0.0), who, found)
 
 
-def opened(launch: servers.Launch) -> str:
-    """Say how many files a start opens, as strace counts them; or why that is not known."""
-    if shutil.which("strace") is None:
-        return "unknown, since strace is not installed"
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "strace"
-        command = ("strace", "-f", "-e", "trace=open,openat", "-o", str(log), *launch.command)
-        with servers.running(replace(launch, command=command), {0}) as running:
-            running.wait(body(texts.FIRST))
-            # strace would leave the server behind; without one it ends by itself.
-            _, server_itself, *_ = servers.tree(running.process.pid)
-            os.kill(server_itself, signal.SIGTERM)
-            running.process.wait(servers.STOP_SECONDS)
-        calls = re.findall(r"open(?:at)?\b.*= (-?\d+)", log.read_text())
-    found = sum(int(result) >= 0 for result in calls)
-    return f"{found}, and {len(calls) - found} that were looked for in vain"
+def add_blocks(who: str, subject: Subject, found: Results) -> None:
+    """Add the blocks that a start touches, by cause and file; raises UnknownError."""
+    opened = blocks.opened(subject)
+    found.add(who, {"opened": opened.times, "in_vain": opened.in_vain})
+    causes.add(blocks.touched(subject, opened.files), subject.folder, who, found)
 
 
-def page(results: Results) -> str:
-    """Write the page."""
-    colds = results.of("cold", "all")
-    parts = [
-        f"# Cold starts\n\n    {results.command}",
-        f"Measured locally: {pages.machine(results)}. Other work on the machine meanwhile: "
-        f"{results.facts['other work']}.",
-        f"From exec of the server to its first answer, on one CPU, with its files in the page "
-        f"cache: **{pages.spread(colds, 0, 'ms')}**, {len(colds)} starts.",
-    ]
-    if "lane" in results.words:
-        parts += [_breakdown(results)]
-    if results.of("first answer", "all"):
-        parts += [_savings(results)]
-    return "\n\n".join([*parts, pages.facts(results)]) + "\n"
+def add_sandbox(models: Mapping[str, Subject], options: argparse.Namespace, found: Results) -> None:
+    """Add starts in the sandbox of an endpoint, if there is an engine with the image."""
+    why = containers.missing(options.image)
+    if why:
+        found.missing["sandbox"] = why
+        return
+    found.facts["image"] = containers.named(options.image)
+    for subject in models.values():
+        sandbox_start.start(options.image, subject)  # fills the page cache
+    for _ in range(options.runs):
+        for who, subject in models.items():
+            found.add(who, sandbox_start.start(options.image, subject))
 
 
-def _breakdown(results: Results) -> str:
-    last = statistics.median(results.of("end", "first answer"))
-    read = ", ".join(f"{name} {results.of(name, 'all')[0]:,.0f}" for name in COUNTERS)
-    return f"""## Stage by stage
+def add_pairs(subject: Subject, options: argparse.Namespace, found: Results) -> None:
+    """Add starts with and without lazy imports, by turns the one and the other first."""
+    from tqdm import tqdm
 
-With the tracer the first answer comes after {last:.0f} ms; medians of its stages, in ms:
-
-```
-{stages.table(results)}
-```
-
-Threads of one CPU take turns, so stages of different lanes overlap: a stage's wall time holds what
-others did meanwhile, its CPU time does not.
-
-- read by then (/proc/PID/io; mapped pages are not in rchar): {read}
-- files opened: {results.words["files opened"]["all"]}"""
-
-
-def _savings(results: Results) -> str:
-    """Compare starts with lazy imports to those without, pair by pair."""
-    lines = []
-    for what in ("first answer", "CPU time"):
-        lazy, every = results.of(what, "lazy"), results.of(what, "all")
-        saved = [more - less for more, less in zip(every, lazy, strict=True)]
-        ratio = statistics.median(every) / statistics.median(lazy)
-        figures = [pages.spread(each, 0, "ms") for each in (lazy, every, saved)]
-        lines.append([f"{what}, ms", *figures, f"{ratio:.2f}"])
-    heads = ("", "lazy imports", "without", "saved in a pair", "ratio of medians")
-    return f"""## What lazy imports save
-
-`serve/lazy_imports.py` puts off the import of modules that serving one model does not need. Here a
-start with it and one without follow each other, {len(saved)} pairs, by turns the one and the other
-first. CPU time is that of all processes of the server until the first answer.
-
-{pages.table(heads, lines)}"""
+    for turn in tqdm(range(options.pairs), unit="pair", disable=not sys.stderr.isatty()):
+        for who in PROGRAMS if turn % 2 else reversed(PROGRAMS):
+            command = (sys.executable, "-c", PROGRAMS[who])
+            launch = replace(subject.launch, command=command)
+            figures = start(replace(subject, launch=launch), options.cpu)
+            found.add(who, {name: figures[name] for name in ("cold", "cpu_seconds")})
 
 
 BENCHMARK = Benchmark(
@@ -171,6 +149,7 @@ BENCHMARK = Benchmark(
     Path(__file__).with_name("COLDSTART.md"),
     add_options,
     measure,
-    page,
+    coldstart_page.page,
+    by_kind=True,
 )
 main = BENCHMARK.run

@@ -24,14 +24,14 @@ KNOWN = (
     "model load",
     "import numpy",
     "import onnxruntime",
-    "import tokenizers",
+    "import tokie",
     "session",
     "tokenizer",
-    "probe run",
     "first request",
     "first answer",
 )
 BAR = 40
+TIMES = ("depth", "start", "end", "cpu")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Stage:
     cpu: float
 
 
-def keep(trace: Path, started: float, found: Results) -> None:
+def keep(trace: Path, started: float, who: str, found: Results) -> None:
     """Add the stages of a start that began at `started` (time.perf_counter), in order."""
     times: Counter[str] = Counter()
     lines = [line.split("\t") for line in trace.read_text().splitlines()]
@@ -55,37 +55,52 @@ def keep(trace: Path, started: float, found: Results) -> None:
         title = name if times[name] == 1 else f"{name} {times[name]}"
         lane = re.sub(r"[-_]\d+", "", lane)  # ThreadPoolExecutor-0_3: whichever came
         since, until = ((max(float(value), started) - started) * 1e3 for value in (start, end))
-        add(Stage(lane, int(depth), title, since, until, float(cpu) * 1e3), found)
+        add(Stage(lane, int(depth), title, since, until, float(cpu) * 1e3), who, found)
 
 
-def add(stage: Stage, found: Results) -> None:
-    """Add a stage of one start."""
-    figures = {what: getattr(stage, what) for what in ("depth", "start", "end", "cpu")}
-    found.add(stage.name, figures)
-    found.say(stage.name, {"lane": stage.lane})
+def add(stage: Stage, who: str, found: Results) -> None:
+    """Add a stage of one start of a model."""
+    figures = {what: getattr(stage, what) for what in TIMES}
+    found.add(f"{who}: {stage.name}", figures)
+    found.say(f"{who}: {stage.name}", {"lane": stage.lane})
 
 
-def medians(found: Results) -> list[Stage]:
+def medians(found: Results, who: str) -> list[Stage]:
     """Return each stage that most starts have, with the medians of its times; lane by lane.
 
     A stage may run in another thread the next time (whichever comes first imports numpy); the last
     lane stands for all.
     """
     stages = []
-    starts = len(found.of("end", "first answer"))
-    for name, lane in found.words["lane"].items():
-        if 2 * len(found.of("end", name)) > starts:
-            depth, start, end, cpu = (
-                statistics.median(found.of(what, name)) for what in ("depth", "start", "end", "cpu")
-            )
+    starts = len(found.of("end", f"{who}: first answer"))
+    for key, lane in found.words.get("lane", {}).items():
+        model, _, name = key.partition(": ")
+        if model == who and 2 * len(found.of("end", key)) > starts:
+            depth, start, end, cpu = (statistics.median(found.of(what, key)) for what in TIMES)
             stages.append(Stage(lane, int(depth), name, start, end, cpu))
     lanes = list(dict.fromkeys(stage.lane for stage in stages))
     return sorted(stages, key=lambda stage: (lanes.index(stage.lane), stage.start, stage.depth))
 
 
-def table(found: Results) -> str:
+def own_cpu(found: Results, who: str) -> dict[str, float]:
+    """Return the CPU milliseconds of each stage without those of the stages in it."""
+    stages = medians(found, who)
+    own = {stage.name: stage.cpu for stage in stages}
+    for inner in stages:
+        around = [
+            stage.name
+            for stage in stages
+            if (stage.lane, stage.depth) == (inner.lane, inner.depth - 1)
+            and stage.start <= (inner.start + inner.end) / 2 <= stage.end
+        ]
+        for name in around:
+            own[name] -= inner.cpu
+    return own
+
+
+def table(found: Results, who: str) -> str:
     """Draw a line for each stage: start, end, wall time, CPU time, and a bar on one time axis."""
-    stages = medians(found)
+    stages = medians(found, who)
     whole = max(stage.end for stage in stages)
     lines = [f"{'ms':36} {'start':>7} {'end':>7} {'wall':>7} {'CPU':>7}"]
     lane = ""

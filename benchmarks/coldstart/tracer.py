@@ -30,7 +30,7 @@ IMPORTS = (
     "jsonlines",
     "numpy",
     "onnxruntime",
-    "tokenizers",
+    "tokie",
 )
 _CONSTRUCTOR = "onnxruntime.capi.onnxruntime_inference_collection"
 _SESSION = "onnxruntime.capi.onnxruntime_pybind11_state"
@@ -45,12 +45,10 @@ CALLS = (
     ("model_handler.artifacts", "open_model", "model load"),
     ("model_handler.manifest", "glance", "check files"),
     (_CONSTRUCTOR, "InferenceSession.__init__", "session"),
-    (_ENGINE, "OnnxEngine.probe", "probe run"),
+    (_ENGINE, "OnnxEngine.prove", "probe run"),
     (_SESSION, "InferenceSession.initialize_session", "session: initialise"),
     (_SESSION, "InferenceSession.run", "graph run"),
-    ("tokenizers", "Tokenizer.from_file", "tokenizer"),
-    ("tokenizers", "Tokenizer.from_str", "tokenizer"),
-    ("tokenizers", "Tokenizer.from_buffer", "tokenizer"),
+    ("model_handler.engines.packed_tokenizer", "open_early", "tokenizer"),
     ("model_handler.handler", "Handler.score", "first request"),
 )
 # Functions whose call is a moment, since they last as long as the server.

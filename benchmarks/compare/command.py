@@ -87,5 +87,6 @@ BENCHMARK = Benchmark(
     measure,
     results_page.page,
     results_plot.draw,
+    by_kind=True,
 )
 main = BENCHMARK.run

@@ -14,7 +14,7 @@ from benchmarks.compare.measurements import SETTLED_SECONDS
 from benchmarks.harness import containers
 from benchmarks.harness.client import body
 from benchmarks.harness.results import Results
-from benchmarks.harness.subjects import Subjects
+from benchmarks.harness.subjects import LONG, Subjects
 from rehearse.metering.prices import Prices
 
 REGION = "us-east-1"
@@ -55,7 +55,7 @@ def measure(found: Results, image: str, subjects: Subjects, runs: int) -> list[s
     Each is asked for records of 64 tokens, and for the reviews, at the smallest size that it
     survives in its first turn.
     """
-    asked = Asked(image, body(subjects.ours.long), body(*subjects.reviews))
+    asked = Asked(image, body(subjects.ours.texts[LONG]), body(*subjects.reviews))
     setups = {
         "ours": containers.ours(subjects.ours.folder),
         "plain": containers.plain(subjects.plain.folder),

@@ -15,13 +15,15 @@ from benchmarks.compare import load
 from benchmarks.harness import servers, texts
 from benchmarks.harness.client import body
 from benchmarks.harness.statistics import Latencies
-from benchmarks.harness.subjects import Subject
+from benchmarks.harness.subjects import SHORT, Subject
 
 # All workers of a server are up by then; their answers do not count.
 WARM_UP_SECONDS = 3.0
 # From the first answer until nothing is left to load in the background.
 SETTLED_SECONDS = 2.0
 CLIENTS = 8
+# Of each length but SHORT, so many times fewer single records are sent.
+FEWER = 10
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
@@ -35,9 +37,12 @@ def warm(
         subject.check(answers)
         found["rss_loaded"] = running.peak_rss()
         time.sleep(SETTLED_SECONDS)
-        single, many = body(subject.short), body(*reviews)
-        times = Latencies(running.client.seconds(single) for _ in range(requests))
-        found["p50"], found["p99"] = times.at(50), times.at(99)
+        for tokens, text in subject.texts.items():
+            single = body(text)
+            count = requests if tokens == SHORT else math.ceil(requests / FEWER)
+            times = Latencies(running.client.seconds(single) for _ in range(count))
+            found |= _percentiles(times, tokens)
+        many = body(*reviews)
         found["reviews"] = len(reviews) / running.client.seconds(many)
         found["rss"] = running.peak_rss()
         if large:
@@ -122,7 +127,7 @@ def engine(subject: Subject, cpu: int, requests: int) -> dict[str, float]:
         "-m",
         "benchmarks.compare.engine_alone",
         str(subject.folder),
-        subject.short,
+        subject.texts[SHORT],
     ]
     with servers.pinned({cpu}):
         answer = subprocess.run(
@@ -131,5 +136,8 @@ def engine(subject: Subject, cpu: int, requests: int) -> dict[str, float]:
             check=True,
             capture_output=True,
         )
-    times = Latencies(json.loads(answer.stdout))
-    return {"p50": times.at(50), "p99": times.at(99)}
+    return _percentiles(Latencies(json.loads(answer.stdout)), SHORT)
+
+
+def _percentiles(times: Latencies, tokens: int) -> dict[str, float]:
+    return {f"p50_{tokens}": times.at(50), f"p99_{tokens}": times.at(99)}

@@ -29,24 +29,51 @@ NOTES = """\
   whole milliseconds, times the price of that size ([cost.py](cost.py))
 - plain container: [plain_container/](plain_container/README.md)"""
 
-# https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
-VNNI = """\
-None of these figures was taken on AWS, whose CPUs may lack VNNI, an instruction for products of
-8-bit numbers: without it, an int8 model computes about 3 times as fast as an fp32 one, not 5 times
-([performance.md](../../docs/performance.md#what-stands-in-the-way-of-more))."""
+# Lambda's hosts, and what Firecracker shows of them: benchmarks/harness/cpu_kind.py
+PLATFORM = """\
+None of these figures was taken on AWS. Its CPUs show AVX2 and neither AVX-512 nor VNNI, an
+instruction for products of 8-bit numbers: so the figures of a CPU without VNNI are the ones to go
+by, and those of one with VNNI stand beside them
+([performance.md](../../docs/performance.md#the-platforms-cpus))."""
+IN_SHORT = "## In short"
+SHORT_ROWS = (
+    ("cold start, exec to first correct answer", "cold", "s", 2),
+    ("the same, read from disk", "cold_disk", "s", 2),
+    ("one record of 16 tokens, p50", "p50_16", "ms", 1),
+    ("64 reviews in one body", "reviews", "records/s", 1),
+    ("8 clients, 2 CPUs", "load", "records/s", 1),
+    ("peak RSS, 64 reviews scored", "rss", "MB", 0),
+    ("a million predictions of 64 tokens, at the smallest memory size", "cost", "USD", 2),
+)
+BUNDLED = (
+    ("cold", "default", 2, "s"),
+    ("p50_16", "default", 1, "ms"),
+    ("rss_large", "default", 0, "MB"),
+    ("image", "slim", 0, "MB"),
+    ("image", "full", 0, "MB"),
+)
 
 
 def page(results: Results) -> str:
     """Write medians with the least and the most of all runs, ratios, and whether goals are met."""
-    heads = ("", "this container", "compared with", "ratio", "target", "met")
-    gaps = "".join(f"- {what}: {why}\n" for what, why in results.missing.items())
+    heads = ["", "this container", "compared with", "ratio", "target", "met"]
+    if results.beside:
+        heads += ["with VNNI", "compared with", "ratio"]
+    gaps = "".join(
+        f"- {what}: {why}\n" for found in results.kinds() for what, why in found.missing.items()
+    )
     missing = f"Not measured:\n\n{gaps}\n" if gaps else ""
     return f"""# Figures
 
-    {results.command}
+{pages.commands(results)}
 
-Measured locally: {pages.machine(results)}.
-{VNNI}
+{PLATFORM}
+
+{IN_SHORT}
+
+{in_short(results)}
+
+## All of them
 
 Each figure is the median of the runs, with the least and the most in brackets. Starts are
 interleaved, so that a slow minute of the machine meets all servers.
@@ -61,22 +88,55 @@ interleaved, so that a slow minute of the machine meets all servers.
 """
 
 
+def in_short(results: Results) -> str:
+    """Write what the README shows, too: medians and ratios of the most important figures."""
+    heads = ["", "this container", "plain container", ""]
+    if results.beside:
+        heads += ["with VNNI", ""]
+    lines = []
+    for title, what, unit, digits in SHORT_ROWS:
+        cells = []
+        for found in results.kinds():
+            own, other = found.of(what, "ours"), found.of(what, "plain")
+            cells += [_middle(own, digits, unit), _middle(other, digits, unit)]
+            cells += [ratio(own, other, 1)] if own and other else [""]
+        del cells[4:5]  # of the plain container with VNNI; RESULTS.md has it further below
+        lines.append([title, *cells])
+    start, answer, peak, slim, full = (
+        _middle(results.of(what, who), digits, unit) for what, who, digits, unit in BUNDLED
+    )
+    return f"""{pages.machines(results)} One CPU unless said.
+
+{pages.table(heads, lines)}
+
+The bundled model starts in {start}, answers 16 tokens in {answer} and peaks at {peak}; the images
+take {slim} (`slim`) and {full} (`full`)."""
+
+
+def _middle(values: Sequence[float], digits: int, unit: str) -> str:
+    return f"{statistics.median(values):,.{digits}f} {unit}" if values else "not measured"
+
+
 def _line(results: Results, row: Row) -> list[str]:
+    goals = ", ".join(goal.words for goal in row.goals)
+    cells = [row.title, *_figures(results, row), goals, ", ".join(pages.verdicts(results, row))]
+    return cells + (_figures(results.beside, row) if results.beside else [])
+
+
+def _figures(results: Results, row: Row) -> list[str]:
+    """Return the figure, that of what it is compared with, and their ratio."""
     own = results.of(row.what, row.who)
     name = "" if row.who == "ours" else f"{WHO[row.who]}: "
-    cells = [row.title, name + spread(own, row.digits, row.unit), "", "", "", ""]
+    cells = [name + spread(own, row.digits, row.unit), "", ""]
     if row.other:
         other = results.of(row.what, row.other)
-        cells[2] = f"{WHO[row.other]}: {spread(other, row.digits, row.unit)}"
+        cells[1] = f"{WHO[row.other]}: {spread(other, row.digits, row.unit)}"
         if own and other:
-            cells[3] = ratio(own, other)
-    if row.goals:
-        cells[4] = ", ".join(goal.words for goal in row.goals)
-        cells[5] = ", ".join(pages.verdicts(results, row))
+            cells[2] = ratio(own, other)
     return cells
 
 
-def ratio(own: Sequence[float], other: Sequence[float]) -> str:
-    """Return the ratio of medians: 1/9.3, or 4.6."""
+def ratio(own: Sequence[float], other: Sequence[float], digits: int = 2) -> str:
+    """Return the ratio of medians: 1/9.34, or 4.63x."""
     found = statistics.median(own) / statistics.median(other)
-    return f"{found:.2f}" if found >= 1 else f"1/{1 / found:.2f}"
+    return f"{found:.{digits}f}x" if found >= 1 else f"1/{1 / found:.{digits}f}"

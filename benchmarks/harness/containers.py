@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.harness import cpu_kind
 from benchmarks.harness.client import AnswerError, Client
 from benchmarks.harness.servers import PLAIN, ROOT
 from platform_facts import CALL_SECONDS, MEMORY_SIZES_MB, MODEL_DIR, PORT, sandbox, vcpus
 
 if TYPE_CHECKING:
+    from docker import DockerClient
     from docker.models.containers import Container
 
 POLL_SECONDS = 0.05
@@ -55,6 +57,7 @@ class Running:
     container: Container
     client: Client
     port: int
+    asked: float  # time.time() just before the engine was asked for it
 
     def post(self, body: bytes) -> float:
         """Return the seconds an answer takes; raises GoneError with the reason when none comes."""
@@ -72,10 +75,14 @@ class Running:
         except (AnswerError, OSError) as error:
             raise GoneError(self.reason(error)) from error
 
+    def alive(self) -> bool:
+        """Tell whether it has not ended."""
+        self.container.reload()
+        return bool(self.container.status == "running")
+
     def killed(self) -> bool:
         """Tell whether it has ended, or its worker was killed (SIGKILL: for memory)."""
-        self.container.reload()
-        return self.container.status != "running" or b"SIGKILL" in self.container.logs(tail=50)
+        return not self.alive() or b"SIGKILL" in self.container.logs(tail=50)
 
     def reason(self, error: Exception) -> str:
         """Say why no answer came."""
@@ -104,13 +111,20 @@ def running(
     if cpus:
         options["nano_cpus"] = int(cpus * 1e9)
     engine = docker.from_env()
+    variables, mounts = dict(environment or {}), {**setup.mounts}
+    if cpu_kind.hidden():
+        variables = cpu_kind.environment(
+            _variables(engine, image) | variables, cpu_kind.LIBRARY_THERE
+        )
+        mounts |= cpu_kind.mounts()
+    asked = time.time()
     container = engine.containers.run(
         image,
         list(setup.command),
         detach=True,
-        environment=dict(environment or {}),
+        environment=variables,
         ports={sandbox.TCP_PORT: ("127.0.0.1", 0)},
-        volumes=[f"{source.resolve()}:{path}:ro" for source, path in setup.mounts.items()],
+        volumes=[f"{source.resolve()}:{path}:ro" for source, path in mounts.items()],
         working_dir=setup.folder,
         **options,
     )
@@ -119,10 +133,16 @@ def running(
         (published, *_) = container.ports[sandbox.TCP_PORT] or [{}]
         port = int(published["HostPort"])
         with closing(Client(port, CALL_SECONDS)) as client:
-            yield Running(container, client, port)
+            yield Running(container, client, port, asked)
     finally:
         container.remove(force=True)
         engine.close()
+
+
+def _variables(engine: DockerClient, image: str) -> dict[str, str]:
+    """Return the environment that an image sets."""
+    found = engine.images.get(image).attrs["Config"]["Env"] or []
+    return dict(each.split("=", 1) for each in found)
 
 
 def fitting() -> list[int]:

@@ -6,7 +6,8 @@ import os
 import platform
 import time
 from importlib import metadata
-from pathlib import Path
+
+from benchmarks.harness import cpu_kind
 
 PACKAGES = (
     "onnxruntime",
@@ -24,12 +25,13 @@ FLAGS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8")
 
 def facts() -> dict[str, str]:
     """Return the date, the CPU and its flags, packages, and how busy the machine was before."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = cpu_kind.CPUINFO.read_text().splitlines()
     fields = {name.strip(): value for name, _, value in (line.partition(": ") for line in lines)}
-    flags = fields.get("flags", "").split()
+    flags = cpu_kind.flags()
     return {
         "date": time.strftime("%Y-%m-%d"),
         "CPU": f"{fields.get('model name', 'unknown')}, {os.cpu_count()} CPUs",
+        "CPU kind": cpu_kind.kind() + (f", {cpu_kind.HIDDEN}" if cpu_kind.hidden() else ""),
         "CPU flags": ", ".join(f"{flag} {'yes' if flag in flags else 'no'}" for flag in FLAGS),
         "Python": platform.python_version(),
         "packages": ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES),

@@ -48,8 +48,11 @@ def table(heads: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
 
 
 def facts(results: Results) -> str:
-    """Return the table of the machine and the way it was measured."""
-    return table(("", ""), results.facts.items())
+    """Return the table of the machine and the way it was measured; a column for each kind."""
+    each = [found.facts for found in results.kinds()]
+    names = dict.fromkeys(name for known in each for name in known)
+    lines = ([name, *(known.get(name, "") for known in each)] for name in names)
+    return table(("", *([""] * len(each))), lines)
 
 
 def machine(results: Results) -> str:
@@ -57,7 +60,26 @@ def machine(results: Results) -> str:
     known = results.facts
     # The flag that makes products of 8-bit numbers fast.
     vnni = "with" if "vnni yes" in known.get("CPU flags", "") else "without"
-    return f"{known.get('CPU', 'unknown CPU')}, {vnni} VNNI, {known.get('date', 'undated')}"
+    _, comma, hidden = known.get("CPU kind", "").partition(", ")
+    vnni += f" VNNI ({hidden})" if comma else " VNNI"
+    return f"{known.get('CPU', 'unknown CPU')}, {vnni}, {known.get('date', 'undated')}"
+
+
+def commands(results: Results) -> str:
+    """Return the commands that took the figures, one for each kind of CPU, as a code block."""
+    return "\n".join(f"    {found.command}" for found in results.kinds())
+
+
+def machines(results: Results) -> str:
+    """Say where figures were taken, those with VNNI second: they are not the platform's."""
+    first, *others = results.kinds()
+    second = "".join(f" With VNNI: {machine(found)}." for found in others)
+    return f"Measured locally: {machine(first)}.{second}"
+
+
+def sections(results: Results, write: Callable[[Results], str]) -> str:
+    """Return a section for each kind of CPU, so that no table has figures of two."""
+    return "\n\n".join(f"## {machine(found)}\n\n{write(found)}" for found in results.kinds())
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.harness import cpu_kind
 from benchmarks.harness.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,13 +130,16 @@ def running(
     Its log (stderr) goes to ours if not to a file; its stdout to `output`, as subprocess takes it.
     """
     port = free_port()
-    environment = {name: value.format(port=port) for name, value in launch.environment.items()}
+    own = {name: value.format(port=port) for name, value in launch.environment.items()}
+    environment = os.environ | own
+    if cpu_kind.hidden():
+        environment = cpu_kind.environment(environment, cpu_kind.LIBRARY)
     command = [part.format(port=port) for part in launch.command]
     with pinned(cpus) as others:
         # A child starts with its parent's mask: no wrapper between exec and the server.
         started = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=launch.folder, env=os.environ | environment, stderr=log, stdout=output
+            command, cwd=launch.folder, env=environment, stderr=log, stdout=output
         )
         os.sched_setaffinity(0, others)
         server = Server(process, port, started)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import shutil
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from benchmarks.harness import servers, texts
 
 DEFAULT_MODEL = servers.ROOT / "models" / "clothing-sentiment"
 CHECKPOINT = servers.ROOT / "build" / "benchmarks" / "roberta-base-shaped"
 REVIEWS = 64
+SHORT, LONG = 16, 64
+LENGTHS = (8, SHORT, 32, LONG, 128)  # tokens of single texts
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,7 @@ class Subject:
     launch: servers.Launch
     label: int | str
     probability: float
-    short: str  # a text of 16 tokens
-    long: str  # a text of 64 tokens
+    texts: Mapping[int, str]  # one of each of LENGTHS
 
     def check(self, answers: list[dict[str, Any]]) -> None:
         """Raise SystemExit unless the one answer to FIRST is the right one."""
@@ -52,26 +57,39 @@ def prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
     It is done in a process of its own: what stays mapped in this one would stay in the page cache
     when that is dropped, and a server would find it there.
     """
+    return _apart(_prepare, model, checkpoint, data)
+
+
+def packed_subject(folder: Path) -> Subject:
+    """Return a packed model whose own answer, computed in another process, is the right one."""
+    return _apart(subject, folder, folder, servers.ours(folder))
+
+
+def _apart(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Call a function in a process of its own."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(_prepare, model, checkpoint, data).result()
+        return pool.submit(function, *arguments, **named).result()
 
 
 def packed(checkpoint: Path) -> Path:
     """Return the packed form of a checkpoint; both are made if they are not there.
 
-    It is packed again by each version of compress/.
+    It is packed again by each version of compress/, and for each kind of CPU: the pre-packed
+    weights are for the one that packed them.
     """
     from benchmarks.harness import random_checkpoint
     from compress import pack
+    from model_handler import resources
 
     if not checkpoint.exists():
         random_checkpoint.make(checkpoint)
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(resources.cpu_kind().encode())
     for path in sorted((servers.ROOT / "compress").glob("*.py")):
         digest.update(path.read_bytes())
     folder = checkpoint.with_name(f"{checkpoint.name}-packed-{digest.hexdigest()[:8]}")
-    if not folder.exists():
+    if not (folder / "manifest.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was ended meanwhile
         pack.pack(checkpoint, folder, print)
     return folder
 
@@ -85,14 +103,14 @@ def _prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
     _open_to_all(checkpoint, ours)
     loaded = Handler(ours).load()
     return Subjects(
-        ours=_subject(ours, checkpoint, servers.ours(ours)),
-        plain=_subject(checkpoint, checkpoint, servers.plain(checkpoint)),
-        default=_subject(model, model, servers.ours(model)),
+        ours=subject(ours, checkpoint, servers.ours(ours)),
+        plain=subject(checkpoint, checkpoint, servers.plain(checkpoint)),
+        default=subject(model, model, servers.ours(model)),
         reviews=texts.reviews(data, loaded.tokenizer, loaded.max_length, REVIEWS),
     )
 
 
-def _subject(folder: Path, truth: Path, launch: servers.Launch) -> Subject:
+def subject(folder: Path, truth: Path, launch: servers.Launch) -> Subject:
     """Return a subject that must answer as the model in `truth` does."""
     from model_handler import Handler, Prediction
 
@@ -101,8 +119,8 @@ def _subject(folder: Path, truth: Path, launch: servers.Launch) -> Subject:
     (first,) = handler.predict([texts.FIRST])
     if not isinstance(first, Prediction):
         raise SystemExit(f"{truth} predicts no label; the benchmarks need a model that does")
-    short, long = (texts.of_length(tokenizer, tokens) for tokens in (16, 64))
-    return Subject(folder, launch, first.predicted_label, first.probability, short, long)
+    made = {tokens: texts.of_length(tokenizer, tokens) for tokens in LENGTHS}
+    return Subject(folder, launch, first.predicted_label, first.probability, made)
 
 
 def _open_to_all(*folders: Path) -> None:

@@ -18,7 +18,11 @@ from benchmarks.harness.results import Benchmark, Results
 from platform_facts import MEMORY_SIZES_MB, vcpus
 
 COUNTS = (1, 2, 3, 4)
-SHORT, LONG, MANY = KINDS = ("16 tokens", "64 tokens", f"{subjects.REVIEWS} reviews")
+SHORT, LONG, MANY = KINDS = (
+    f"{subjects.SHORT} tokens",
+    f"{subjects.LONG} tokens",
+    f"{subjects.REVIEWS} reviews",
+)
 LEAST = 5  # requests of a kind, however long they take
 # Closer than this, two counts are the same: more is noise.
 NEAR = 1.05
@@ -46,7 +50,8 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     model = options.model or subject.folder
     found.facts |= {"image": containers.named(options.image), "model": model.name}
     setup = containers.ours(model)
-    bodies = (body(subject.short), body(subject.long), body(*prepared.reviews))
+    short, long = (body(subject.texts[tokens]) for tokens in (subjects.SHORT, subjects.LONG))
+    bodies = (short, long, body(*prepared.reviews))
     asked = dict(zip(KINDS, bodies, strict=True))
     # Every count has its turn twice, so that a slow minute of the machine meets more than one.
     turns = [(size, count) for size in containers.fitting() for count in COUNTS * 2]
@@ -80,7 +85,21 @@ def _repeat(running: containers.Running, sent: bytes, seconds: float, least: int
 
 
 def page(results: Results) -> str:
-    """Write the page: a block for each memory size, then verdicts."""
+    """Write the page."""
+    return f"""# Threads
+
+{pages.commands(results)}
+
+Measured locally. In bold the count that `model_handler` chooses.
+
+{pages.sections(results, _section)}
+
+{pages.facts(results)}
+"""
+
+
+def _section(results: Results) -> str:
+    """Write a block for each memory size, then verdicts."""
     heads = ["memory, MB", "CPU share", "threads"]
     heads += [f"{SHORT}, ms: median / mean", f"{LONG}, ms", f"{MANY}, records/s"]
     sizes = [size for size in MEMORY_SIZES_MB if str(size) in results.words.get("chosen", {})]
@@ -89,18 +108,7 @@ def page(results: Results) -> str:
     skipped = ", ".join(str(size) for size in MEMORY_SIZES_MB if size not in sizes)
     if skipped:
         verdicts.append(f"- {skipped} MB: skipped, their CPU shares are more than this machine has")
-    return f"""# Threads
-
-    {results.command}
-
-Measured locally: {pages.machine(results)}. In bold the count that `model_handler` chooses.
-
-{pages.table(heads, lines)}
-
-{chr(10).join(verdicts)}
-
-{pages.facts(results)}
-"""
+    return "\n".join([pages.table(heads, lines), "", *verdicts])
 
 
 def _line(results: Results, memory: int, count: int) -> list[str]:
@@ -145,5 +153,6 @@ BENCHMARK = Benchmark(
     add_options,
     measure,
     page,
+    by_kind=True,
 )
 main = BENCHMARK.run

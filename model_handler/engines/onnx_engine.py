@@ -38,7 +38,8 @@ WIDEST = 32
 def open_model(directory: Path, limits: Limits) -> Model:
     """Open a packed model; its first prediction, or `prove`, compares what it answers."""
     manifest = manifests.read(directory)
-    manifests.glance(directory, manifest.files)
+    # Plain texts need tokenizer.json after the first answer only; opening it checks it.
+    manifests.glance(directory, manifest.files, later=packed_tokenizer.NAME)
     session = open_session(directory / manifest.graph, limits, pack=False)
     tokenizer = packed_tokenizer.open_early(directory, manifest)
     probe = Probe.first(manifest, tokenizer)
@@ -229,9 +230,17 @@ def open_session(graph: Path, limits: Limits, pack: bool = True) -> onnxruntime.
         raise EngineError(f"onnxruntime cannot open {graph}: {error}") from error
 
 
-def run(session: onnxruntime.InferenceSession, batch: Batch) -> np.ndarray:
-    """Compute the logits of a batch of B rows, float32 (B, L)."""
-    feed = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
+def run(session: onnxruntime.InferenceSession, batch: Batch, **more: np.ndarray) -> np.ndarray:
+    """Compute the logits of a batch of B rows, float32 (B, L); `more` are further inputs."""
+    return outputs(session, batch, ["logits"], **more)[0]
+
+
+def outputs(
+    session: onnxruntime.InferenceSession, batch: Batch, names: list[str], **more: np.ndarray
+) -> list[np.ndarray]:
+    """Compute outputs of a graph for a batch; `more` are inputs that a packed model has not."""
+    fields = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": batch.types}
+    feed = fields | more
     wanted = {each.name: feed[each.name] for each in session.get_inputs()}
-    logits: np.ndarray = session.run(["logits"], wanted)[0]
-    return logits
+    found: list[np.ndarray] = session.run(names, wanted)
+    return found

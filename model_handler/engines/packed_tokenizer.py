@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from model_handler import manifest as manifests
 from model_handler import tokens
 from model_handler.errors import EngineError
 from model_handler.manifest import Early, Manifest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NAME = "tokenizer.json"
 # Texts that are kept to be encoded again.
 KEPT = 1_000
 
@@ -99,7 +101,8 @@ class EarlyTokenizer:
         return Encoding(ids)
 
     def _compare(self, whole: Tokenizer) -> None:
-        texts, self._encoded = self._encoded, {}
+        texts = dict(self._encoded)  # another thread may be adding one
+        self._encoded = {}
         found = whole.encode_batch_fast(list(texts))
         wrong = sum(
             len(ids) <= self._max_length and ids != encoding.ids
@@ -116,7 +119,7 @@ class EarlyTokenizer:
 
 def open_early(directory: Path, manifest: Manifest) -> Tokenizer | EarlyTokenizer:
     """Open an early tokenizer if there is one, else the whole; raises EngineError."""
-    whole = partial(open_whole, directory, manifest.max_length)
+    whole = partial(open_whole, directory, manifest)
     early = manifest.early
     if early is not None:
         try:
@@ -133,14 +136,15 @@ def wordless(tokenizer: Tokenizer | EarlyTokenizer) -> frozenset[int]:
     return tokens.wordless(tokenizer)
 
 
-def open_whole(directory: Path, max_length: int) -> Tokenizer:
-    """Open the tokenizer of a packed model; raises EngineError if it cannot be read."""
+def open_whole(directory: Path, manifest: Manifest) -> Tokenizer:
+    """Open the tokenizer of a packed model; raises ModelError if it is damaged."""
     from tokenizers import Tokenizer
 
-    path = directory / "tokenizer.json"
+    path = directory / NAME
+    manifests.glance(directory, {NAME: manifest.files[NAME]})
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises plain Exception for a bad file
         raise EngineError(f"tokenizers cannot read {path}: {error}") from error
     side = (tokenizer.truncation or {}).get("direction", "right")
-    return tokens.prepare(tokenizer, max_length, side)
+    return tokens.prepare(tokenizer, manifest.max_length, side)

@@ -8,7 +8,7 @@ from typing import Protocol
 from rehearse.container_engines.running_container import RunningContainer
 from rehearse.data_types import ContainerDefinition
 
-__all__ = ["ContainerEngine", "RunningContainer"]
+__all__ = ["ContainerEngine", "RunningContainer", "open_engine"]
 
 
 class ContainerEngine(Protocol):
@@ -33,3 +33,14 @@ class ContainerEngine(Protocol):
     def end_leftovers(self) -> int:
         """End the containers of rehearsals that were killed; return how many there were."""
         ...
+
+
+def open_engine(name: str) -> ContainerEngine:
+    """Return the engine of one of the ENGINES; raise ContainerEngineError if it cannot work."""
+    if name == "docker":
+        from rehearse.container_engines.docker_engine import DockerEngine
+
+        return DockerEngine()
+    from rehearse.container_engines.process_engine import ProcessEngine
+
+    return ProcessEngine()

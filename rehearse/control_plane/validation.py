@@ -16,12 +16,10 @@ from typing import Any
 from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import sagemaker_backends
 
-from platform_facts import BATCH_LARGEST_PAYLOAD_MB
+from platform_facts import BATCH_LARGEST_PAYLOAD_MB, MOST_CONCURRENCY
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantServerlessConfig.html
-MOST_CONCURRENCY = 200
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-autoscale.html
 SCALABLE_DIMENSION = "sagemaker:variant:DesiredProvisionedConcurrency"
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints.html: not supported. That

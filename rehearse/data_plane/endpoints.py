@@ -111,6 +111,15 @@ class Endpoints:
         endpoint = self._endpoints.get(arn)
         return endpoint.variants if endpoint and endpoint.running else {}
 
+    def running(self) -> list[tuple[str, str, RunningVariant]]:
+        """Return the ARN of each endpoint, and name and variant of what serves there now."""
+        with self._lock:
+            return [
+                (arn, name, variant)
+                for arn, endpoint in self._endpoints.items()
+                for name, variant in endpoint.running.items()
+            ]
+
     def wait(self, arn: str, seconds: float) -> bool:
         """Wait until nothing is under way with an endpoint; return whether it came to that."""
         endpoint = self._endpoints.get(arn)

@@ -19,10 +19,8 @@ from rehearse.data_types import (
     ServerlessConfig,
     VariantConfig,
 )
-from rehearse.metering.prices import Prices
+from rehearse.metering.prices import MB_PER_GB, Prices
 
-MB_PER_GB = 1024
-BYTES_PER_GB = 1024**3
 # Where `rehearse bill` asks a running rehearsal; no path of AWS's.
 BILL_PATH = "/rehearse/bill"
 # So many invocations are remembered one by one.
@@ -168,10 +166,9 @@ class Bill:
         if isinstance(config, ServerlessConfig):
             memory_mb = config.memory_mb
             provisioned = config.provisioned_concurrency > 0 and not metrics.spilled
-            price = prices.provisioned_gb_second if provisioned else prices.on_demand_gb_second
-            usd = metrics.billed_ms / 1e3 * memory_mb / MB_PER_GB * price
+            usd = prices.inference(memory_mb, metrics.billed_ms, provisioned)
         data_bytes = metrics.bytes_in + metrics.bytes_out
-        usd += data_bytes / BYTES_PER_GB * prices.data_gb
+        usd += prices.data(data_bytes)
         return Charge(
             arn,
             variant,

@@ -13,6 +13,8 @@ from rehearse.errors import PricesError, UnknownRegion
 PRICES = Path(__file__).parents[1] / "prices.toml"
 # The prices of this region stand for regions of which none are known.
 REFERENCE_REGION = "us-east-1"
+MB_PER_GB = 1024
+BYTES_PER_GB = 1024**3
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,15 @@ class Prices:
     instance_hour: Mapping[str, float] = field(default_factory=dict)
     # Of Batch Transform; where it is not known, that of hosting stands for it.
     transform_hour: Mapping[str, float] = field(default_factory=dict)
+
+    def inference(self, memory_mb: int, milliseconds: int, provisioned: bool = False) -> float:
+        """Return what so many billed milliseconds cost, on demand or of provisioned concurrency."""
+        price = self.provisioned_gb_second if provisioned else self.on_demand_gb_second
+        return milliseconds / 1e3 * memory_mb / MB_PER_GB * price
+
+    def data(self, data_bytes: int) -> float:
+        """Return what so many bytes, in and out, cost."""
+        return data_bytes / BYTES_PER_GB * self.data_gb
 
     @classmethod
     def read(cls, region: str, path: Path = PRICES) -> Prices:

@@ -21,7 +21,7 @@ from tests.conftest import BLOG, lines
 @pytest.fixture
 def made_up() -> results.Results:
     """Every figure of every row: 1, 2 and 3, and ten times as much for what it is compared with."""
-    facts = {"CPU": "made-up CPU", "CPU flags": "avx512_vnni no"}
+    facts = {"CPU": "made-up CPU", "CPU kind": "AVX2", "CPU flags": "avx512_vnni no"}
     found = results.Results("python -m benchmarks compare", facts, missing={"x": "why"})
     for row in comparisons.ROWS:
         found.values.setdefault(row.what, {})[row.who] = [1.0, 3.0, 2.0]
@@ -33,7 +33,7 @@ def made_up() -> results.Results:
 def test_page_and_picture_are_made_from_results_json_alone(
     made_up: results.Results, tmp_path: Path
 ) -> None:
-    made_up.write(tmp_path / "results.json")
+    made_up.write(tmp_path / "results.avx2.json")
     command.main(["--redraw", "--out", str(tmp_path)])
     assert (tmp_path / "RESULTS.md").read_text() == results_page.page(made_up)
     picture = (tmp_path / "results.svg").read_text()

@@ -17,13 +17,13 @@ import pytest
 from compress.pack import main
 from tests.conftest import ROOT
 
-COMMAND = [sys.executable, "-m", "compress.pack"]
 
-
-def stopped(arguments: Sequence[object], step: str, number: signal.Signals) -> tuple[int, str]:
+def stopped(
+    arguments: Sequence[object], step: str, number: signal.Signals, module: str = "compress.pack"
+) -> tuple[int, str]:
     """Return exit code and last line of a command that gets a signal once it says a step."""
     process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

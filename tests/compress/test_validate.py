@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
-from compress import examples, figures, report
+from compress import examples, figures, gate
 from compress.examples import Task
 from compress.pack import main
 from model_handler import Handler, ProblemType
@@ -24,7 +24,7 @@ from tests.conftest import labelled
 
 WORDS = "i love this product ok but not great is the right a it and good bad zip broke".split()
 ROWS = 300
-LOOSE = ("--min-agreement", "0.5")  # a random model has no opinion that packing could respect
+LOOSE = ("--gate", "agreement=0.5")  # a random model has no opinion that packing could respect
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +92,8 @@ def test_the_report_shows_what_flipped_and_the_card_has_the_figures(
 @pytest.mark.parametrize(
     ("options", "missed"),
     [
-        (["--min-agreement", "1"], "below --min-agreement 1"),
-        (["--labels", "--min-agreement", "0", "--max-f1-drop", "0"], "--max-f1-drop 0"),
+        (["--no-labels", "--gate", "agreement=1"], "below --gate agreement=1"),
+        (["--min-agreement", "0", "--max-f1-drop", "0"], "beyond --gate macro_f1_drop=0"),
     ],
 )
 def test_a_missed_budget_leaves_nothing_behind(
@@ -106,7 +106,9 @@ def test_a_missed_budget_leaves_nothing_behind(
 ) -> None:
     texts = tmp_path / "reviews.jsonl"
     texts.write_bytes(reviews.read_bytes())
-    if "--labels" in options:  # what the checkpoint says is right, so packing can only be worse
+    if (
+        "agreement=1" not in options
+    ):  # what the checkpoint says is right, so packing can only be worse
         rows = [json.loads(line) for line in reviews.read_text().splitlines()]
         right = labelled(Handler(checkpoint), *(row["text"] for row in rows))
         lines = (
@@ -256,16 +258,15 @@ def test_the_interval_is_that_of_texts_drawn_anew() -> None:
     assert found == figures.quality(answers, "abc")["macro_f1_change_interval"]
 
 
-def test_values_are_compared_by_their_distance(tmp_path: Path) -> None:
+def test_values_are_compared_by_their_distance() -> None:
     before = np.array([[1.0], [2.0], [3.0], [4.0]])
     after = before + np.array([[0.1], [-0.1], [0.0], [0.4]])
     found = figures.differences(before, after) | figures.errors(before, before, after)
     assert found["correlation"] == pytest.approx(np.corrcoef(before.T, after.T)[0, 1])
     assert found["largest_difference"] == pytest.approx(0.4)
     assert found["mean_error_after"] == pytest.approx(0.15)
-    plan = report.Plan(tmp_path, min_agreement=0.999)
-    with pytest.raises(report.BudgetError, match="below --min-agreement 0"):
-        report.Report(found, ()).check(plan)
+    with pytest.raises(gate.BudgetError, match=r"correlation is 0\.\d+, 0\.\d+ below --gate agree"):
+        gate.check(found, {"agreement": 0.999})
     same = figures.differences(np.ones((4, 1)), after)
-    with pytest.raises(report.BudgetError, match="no correlation"):
-        report.Report(same, ()).check(plan)
+    with pytest.raises(gate.BudgetError, match="no correlation"):
+        gate.check(same, {})

@@ -52,6 +52,12 @@ def full() -> str:
 
 
 @pytest.fixture(scope="session")
+def train() -> str:
+    """Build the image for training jobs, and return its tag."""
+    return build("train")
+
+
+@pytest.fixture(scope="session")
 def _logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[targets.OverHttp, Path]]:
     """Start a server, and yield it with the file of all that it logs."""
     path = tmp_path_factory.mktemp("hostile") / "log"

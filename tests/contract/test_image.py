@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
 
 from platform_facts import sandbox
-from tests.conftest import BLOG, lines
+from tests.conftest import BLOG, ROOT, lines
 from tests.contract import targets
 
 
@@ -65,3 +66,23 @@ def test_its_labels_and_its_byte_code(slim: str) -> None:
     )
     found = docker("run", "--rm", "--entrypoint", "python3", slim, "-c", code)
     assert found.strip() == ""
+
+
+def test_a_training_job_of_two_steps_leaves_a_checkpoint(train: str) -> None:
+    subprocess.run(
+        [str(ROOT / "build.sh"), "smoke", "--target", "train", "--tag", train], check=True
+    )
+
+
+def test_a_training_job_without_data_fails_with_the_reason(train: str, tmp_path: Path) -> None:
+    user = f"{os.getuid()}:{os.getgid()}"
+    found = subprocess.run(
+        [targets.DOCKER, "run", "--rm", "--user", user, "--volume", f"{tmp_path}:/opt/ml", train],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1
+    reason = (tmp_path / "output" / "failure").read_text()
+    assert found.stderr == f"train: {reason}\n"
+    assert "there is no channel train" in reason

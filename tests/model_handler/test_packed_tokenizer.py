@@ -71,7 +71,7 @@ def settle(handler: Handler) -> None:
 
 @pytest.mark.parametrize("texts", [PLAIN, *((text,) for text in ODD), (*PLAIN, *ODD)])
 def test_each_text_is_encoded_as_by_the_tokenizer(whole: Path, texts: tuple[Text, ...]) -> None:
-    expected = tokens.encode(open_whole(whole, 128), texts)
+    expected = tokens.encode(open_whole(whole, manifests.read(whole)), texts)
     assert tokens.encode(early(whole), texts) == expected
 
 

@@ -153,7 +153,7 @@ from model_handler.engines import onnx_engine, packed_tokenizer
 directory = Path(sys.argv[1])
 found = manifest.read(directory)
 resources.configure_libraries(1)
-tokenizer = packed_tokenizer.open_whole(directory, found.max_length)
+tokenizer = packed_tokenizer.open_whole(directory, found)
 session = onnx_engine.open_session(directory / found.graph, Limits())
 for row, logits in zip(tokens.encode(tokenizer, found.probe_texts), found.probe_logits):
     drift = numpy.abs(onnx_engine.run(session, tokens.pad([row], found.pad_id))[0] - logits).max()

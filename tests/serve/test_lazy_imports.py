@@ -48,8 +48,9 @@ def run(code: str) -> str:
 def test_a_server_that_has_answered_has_none_of_the_code_that_it_does_not_need() -> None:
     # Submodules, which only the real packages import; a package itself may be a stand-in.
     code = """
-names = '''_ssl _decimal _ctypes asyncio click.core flask.testing http.server
-importlib.metadata._meta jinja2.environment logging.handlers numpy._typing._array_like
+names = '''_ssl _hashlib _bz2 _lzma _decimal _ctypes asyncio click.core flask.testing http.server
+importlib.metadata._meta jinja2.environment logging.handlers numpy._typing._array_like numpy.linalg
+numpy.matrixlib.defmatrix
 onnx opentelemetry pydantic requests tokenizers.implementations.base_tokenizer torch transformers
 werkzeug.sansio.multipart'''.split()
 def call(path, method, body=b""):
@@ -80,9 +81,18 @@ with app.test_request_context(method="POST", data={"a": "b"}):
     assert flask.request.form["a"] == "b"
 assert issubclass(flask.testing.FlaskClient, werkzeug.test.Client)
 assert isinstance(uuid.uuid4(), uuid.UUID)
+import hashlib, hmac, secrets, shutil, tempfile
+assert hashlib.sha256(b"").hexdigest().startswith("e3b0")
+assert secrets.compare_digest("a", "a") and hmac.digest(b"k", b"m", "sha1")
+with tempfile.TemporaryDirectory() as folder:
+    assert shutil.disk_usage(folder).total > 0
 assert issubclass(ssl.SSLError, OSError) and ssl.CERT_NONE is sys.modules["ssl"].CERT_NONE
 assert sizeof(c_void_p) in (4, 8)
-import numpy.typing, numpy.ma, pickle
+import numpy.typing, numpy.ma, pickle, platform, textwrap, tokenize
+assert platform.python_implementation() and textwrap.dedent(" a") == "a"
+assert numpy.percentile([1, 2, 3], 50) == 2 and numpy.r_[1:3].tolist() == [1, 2]
+assert not isinstance(1, numpy.matrix) and {"pad", "r_"} <= {*numpy.__all__}
+assert numpy.linalg.norm(numpy.pad([3, 4], 1)) == 5
 assert pickle.loads(pickle.dumps(numpy.arange(3))).tolist() == [0, 1, 2]
 print("all there")
 """

@@ -1,15 +1,14 @@
-"""Reviews are read, and drawn into balanced epochs."""
+"""Reviews are read, drawn and split."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
-import pytest
-
-from training import data, scoring
+from training import data
 from training.data import Review
 
 REVIEWS = [
@@ -25,13 +24,8 @@ def test_reviews_are_read_from_gzip_json_lines(tmp_path: Path) -> None:
     assert data.read(tmp_path / "train.jsonl.gz") == [Review("fine", 4, 1)]
 
 
-def test_missing_data_is_told_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"train\.jsonl\.gz not found; pass .* --data"):
-        data.read(tmp_path / "train.jsonl.gz")
-
-
-def test_an_epoch_holds_every_rare_review_and_a_draw_of_the_rest() -> None:
-    drawn = data.epoch(REVIEWS, majority=7, crop_share=0.0, rng=random.Random(1))
+def test_a_draw_holds_every_rare_review_and_a_draw_of_the_rest() -> None:
+    drawn = data.draw(REVIEWS, majority=7, crop_share=0.0, rng=random.Random(1))
     assert sorted(review.label for review in drawn) == [-1] * 5 + [0] * 6 + [1] * 7
     assert set(drawn) <= set(REVIEWS)
 
@@ -44,13 +38,17 @@ def test_a_crop_is_a_sentence_or_two_of_its_text() -> None:
     assert data.crop("Only one sentence here", rng) == "Only one sentence here"
 
 
-def test_batches_hold_every_review_once() -> None:
-    groups = data.batches(REVIEWS, 8, random.Random(1))
-    assert sorted((r for group in groups for r in group), key=REVIEWS.index) == REVIEWS
+def test_reviews_are_split_by_chance_and_none_is_lost() -> None:
+    taught, kept = data.split(REVIEWS, 0.2, seed=1)
+    assert len(kept) == 20
+    assert sorted([*taught, *kept], key=REVIEWS.index) == REVIEWS
+    assert data.split(REVIEWS, 0.2, seed=1) == (taught, kept)
+    assert data.split(REVIEWS, 0.2, seed=2) != (taught, kept)
 
 
-def test_the_report_has_the_figures_of_each_class() -> None:
-    found = scoring.report([-1, 0, 1, 1], [-1, 1, 1, 1])
-    assert found["accuracy"] == 0.75
-    assert found["macro_f1"] == pytest.approx((1 + 0 + 0.8) / 3, abs=1e-4)
-    assert found["classes"]["1"] == {"precision": 0.6667, "recall": 1.0, "f1": 0.8, "support": 2}
+def test_the_sentences_to_check_with_are_balanced() -> None:
+    sentences = data.sanity()
+    assert len({sentence.text for sentence in sentences}) == 120
+    for group in ("domain", "style"):
+        counts = Counter(getattr(sentence, group) for sentence in sentences)
+        assert len(set(counts.values())) == 1

@@ -1,0 +1,1 @@
+"""Measure models from the largest to the smallest: how well they answer, and what they cost."""

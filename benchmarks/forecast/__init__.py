@@ -1,0 +1,1 @@
+"""Hold forecasts against rehearsals: FORECAST.md."""

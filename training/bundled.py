@@ -1,0 +1,162 @@
+"""Make the bundled model of rated reviews, from the first step to the last.
+
+python -m training.bundled --data DIR --out DIR
+
+A large teacher is fine-tuned on the reviews; a small student, cut out of MiniLM-L6, learns to
+answer as it does; temperature and biases are chosen on reviews that the student has not seen.
+What is finished stays in a folder beside OUT, from which an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from compress import command, folder, progress
+from compress.examples import ExamplesError
+from model_handler import extras
+from training import card, classifier, data, scoring, student, teacher
+from training.data import Review, Sentence
+
+NAME = "training.bundled"
+LOGITS = "logits.npy"
+METRICS = "metrics.json"
+HELD_OUT = 0.2  # of the reviews, which temperature and biases are chosen on
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line; --help describes it. Exits with 2 if it is wrong, 1 if it fails."""
+    options = _options(argv)
+    lacking = extras.missing("train", "training")
+    if lacking is not None:
+        command.fail(NAME, lacking, 2)
+    left = f"run it again to go on from {options.work}"
+    command.run(NAME, lambda say: Run(options, say).make(), left)
+    print((options.out / METRICS).read_text(encoding="utf-8"), end="")
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=NAME, description="Make the bundled model of rated reviews."
+    )
+    add = parser.add_argument
+    add("--version", action="version", version=f"%(prog)s {version(extras.PROJECT)}")
+    add("--data", type=Path, required=True, help="has train.jsonl.gz and validation.jsonl.gz")
+    add("--out", type=Path, required=True, help="checkpoint to write, for pack-model")
+    add("--work", type=Path, help="folder for what is finished; OUT-work by default")
+    add("--seed", type=int, default=7)
+    add("--teacher-encoder", type=Path, help="all-mpnet-base-v2, if its packages are not there")
+    add("--student-encoder", type=Path, help="all-MiniLM-L6-v2, in place of its package")
+    options = parser.parse_args(argv)
+    options.work = options.work or options.out.with_name(f"{options.out.name}-work")
+    return options
+
+
+class Run:
+    """One run of the command: its stages write a folder each, whole or not at all."""
+
+    def __init__(self, options: argparse.Namespace, say: progress.Steps) -> None:
+        """Read the data. Raises ExamplesError, or ArtifactError if nothing can be written."""
+        self.options, self.say = options, say
+        folder.check_new(options.out)
+        self.reviews = data.read(options.data / "train.jsonl.gz")
+        self.validation = data.read(options.data / "validation.jsonl.gz")
+        self.taught, self.kept = data.split(self.reviews, HELD_OUT, options.seed)
+        self.lessons = student.lessons(self.taught, options.seed)
+        _claim(options.work, options.seed, self.reviews)
+
+    def make(self) -> None:
+        """Make the model. Raises ModelError."""
+        work = self.options.work
+        self._stage("fine-tune the teacher", work / "teacher", self._teacher)
+        title = f"ask the teacher about {len(self.lessons):,} texts"
+        self._stage(title, work / "lessons", self._lessons)
+        self._stage("teach the student", work / "student", self._student)
+        self.say("set how sure it is, and measure it")
+        with folder.whole(self.options.out) as (made, _):
+            self._finish(made)
+
+    def _stage(self, title: str, out: Path, write: Callable[[Path, Path], None]) -> None:
+        """Write a folder of the work folder, unless it is there; it appears when it is whole."""
+        if out.is_dir():
+            return
+        self.say(title)
+        with tempfile.TemporaryDirectory(dir=out.parent) as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            write(made, Path(scratch))
+            made.rename(out)
+
+    def _teacher(self, made: Path, scratch: Path) -> None:
+        encoder = self.options.teacher_encoder or teacher.unpack(scratch)
+        teacher.fine_tune(encoder, self.reviews, self.options.seed).save(made)
+
+    def _lessons(self, made: Path, _: Path) -> None:
+        import numpy as np
+
+        found = classifier.open_checkpoint(self.options.work / "teacher").logits(list(self.lessons))
+        np.save(made / LOGITS, found)
+
+    def _student(self, made: Path, scratch: Path) -> None:
+        import numpy as np
+
+        encoder = self.options.student_encoder or student.unpack(scratch)
+        found = student.cut(encoder, _texts(self.reviews), scratch / "cut", self.options.seed)
+        logits = np.load(self.options.work / "lessons" / LOGITS)
+        targets = student.targets(self.lessons, logits)
+        student.teach(found, list(self.lessons), targets, self.options.seed)
+        found.save(made)
+
+    def _finish(self, made: Path) -> None:
+        found = classifier.open_checkpoint(self.options.work / "student")
+        kept = found.logits(_texts(self.kept))
+        calibration = scoring.calibrate(kept, _labels(self.kept))
+        student.fold(found, calibration)
+        sanity = data.sanity()
+        figures = {
+            "seed": self.options.seed,
+            "biases": calibration.biases,
+            "temperature": calibration.temperature,
+            "held_out": scoring.report(
+                scoring.answers(calibration.apply(kept)), _labels(self.kept)
+            ),
+            "validation": scoring.report(
+                scoring.answers(found.logits(_texts(self.validation))), _labels(self.validation)
+            ),
+            "sanity": scoring.by_group(
+                scoring.answers(found.logits(_texts(sanity))).labels, sanity
+            ),
+        }
+        found.save(made)
+        (made / METRICS).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        card.write(made, figures)
+
+
+def _texts(reviews: Sequence[Review | Sentence]) -> list[str]:
+    return [review.text for review in reviews]
+
+
+def _labels(reviews: Sequence[Review]) -> list[int]:
+    return [review.label for review in reviews]
+
+
+def _claim(work: Path, seed: int, reviews: Sequence[Review]) -> None:
+    """Refuse a folder in which other data or another seed is being worked on."""
+    texts = "\n".join(f"{review.rating} {review.text}" for review in reviews)
+    mine = {"seed": seed, "reviews": hashlib.sha256(texts.encode()).hexdigest()}
+    file = work / "made-from.json"
+    if file.is_file() and json.loads(file.read_text(encoding="utf-8")) != mine:
+        raise ExamplesError(
+            f"{work} is of other reviews or another seed; name a new one with --work"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
