@@ -25,6 +25,8 @@ SHARE = 0.5
 # Of the largest: so far a channel may reach at least, were it silent in all rows that are tried.
 LEAST = 1e-3
 STEPS = 255  # of uint8
+# Other texts may reach a little further; what is beyond is cut off.
+MARGIN = 1.1
 
 
 class FixedScale(NamedTuple):
@@ -104,6 +106,7 @@ def _scale(low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> FixedScale:
     reach = np.maximum(-low, high)
     reach, weight = (np.maximum(each, LEAST * each.max()) for each in (reach, weight))
     smooth = reach**SHARE / weight ** (1 - SHARE)
-    least, most = min(0.0, (low / smooth).min()), max(0.0, (high / smooth).max())
+    least = MARGIN * min(0.0, (low / smooth).min())
+    most = MARGIN * max(0.0, (high / smooth).max())
     step = (most - least) / STEPS
     return FixedScale((1 / (smooth * step)).astype(np.float32), round(-least / step))

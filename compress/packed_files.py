@@ -47,8 +47,8 @@ def write_card(
 
 ## Packed
 
-Packed by `pack-model` for onnxruntime: int8 weights (7 bits used), activations quantised token by
-token, so that an answer does not depend on the rest of a batch, {size:.1f} MB.
+Packed by `pack-model` for onnxruntime: int8 weights (7 bits used) and activations, by
+scales that let no answer depend on the rest of its batch, {size:.1f} MB.
 
 - labels: {labels}
 - texts are cut to {manifest.max_length} tokens

@@ -47,7 +47,7 @@ def up(given: argparse.Namespace) -> int:
             _announce(rehearsal, engine, given)
             received.wait()
             bill = rehearsal.bill.as_json()
-            if bill["accounts"] and not given.json:
+            if (bill["accounts"] or bill["transform_jobs"]) and not given.json:
                 print(text(bill), flush=True)
         finally:
             rehearsal.stop()
@@ -67,7 +67,7 @@ def run(given: argparse.Namespace) -> int:
     """Become a command whose AWS is a running rehearsal, whatever the user's own variables say."""
     from rehearse.rehearsal import ENVIRONMENT_PATH
 
-    _, ours = _ask(given.port, ENVIRONMENT_PATH, lambda found: {**found, **NO_FILES})
+    ours, _ = _ask(given.port, ENVIRONMENT_PATH, lambda found: found["AWS_ENDPOINT_URL"])
     command = given.command[given.command[:1] == ["--"] :]
     if not command:
         raise CannotStart("name a command: rehearse run -- COMMAND")
@@ -77,7 +77,7 @@ def run(given: argparse.Namespace) -> int:
         if not name.startswith("AWS_") and not name.upper().endswith("_PROXY")
     }
     try:
-        os.execvpe(command[0], command, {**kept, **ours})
+        os.execvpe(command[0], command, {**kept, **ours, **NO_FILES})
     except OSError as error:
         raise CannotStart(f"{command[0]} cannot be run: {error.strerror}") from error
 
@@ -112,14 +112,17 @@ def prices(given: argparse.Namespace) -> int:
 
 
 def _ask(port: int, path: str, read: Callable[[Any], T]) -> tuple[Any, T]:
-    """Return what a running rehearsal answers, and the same as `read` reads it."""
+    """Return what a running rehearsal answers, and what `read` makes of it.
+
+    `read` raises LookupError or TypeError where it is the answer of somebody else.
+    """
     from rehearse.container_engines.running_container import HttpClient
 
     with contextlib.closing(HttpClient(port)) as client:
         try:
             _, _, body = client.request("GET", path, b"", {}, ASK_SECONDS)
             found = json.loads(body)
-            return found, read(found)  # fails where it is somebody else's
+            return found, read(found)
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise CannotStart(
                 f"no rehearsal answers on port {port}; start `rehearse up`"
@@ -133,8 +136,8 @@ def _end_leftovers(engine: ContainerEngine) -> None:
     containers, folders = engine.end_leftovers(), remove_leftover_folders()
     if containers or folders:
         print(
-            "rehearse: ended what a rehearsal that was killed had left: "
-            f"containers or their processes: {containers}, folders: {folders}",
+            "rehearse: removed what a rehearsal that was killed had left: "
+            f"{containers} containers or processes, {folders} folders",
             file=sys.stderr,
         )
 

@@ -6,10 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rehearse.data_plane.endpoints import Endpoints
 from rehearse.data_types import ServerlessConfig
+
+if TYPE_CHECKING:
+    from rehearse.data_plane.endpoints import Endpoints
 
 PATH = "/_rehearse/"
 STATE_PATH = "/_rehearse/state"
@@ -41,15 +43,17 @@ class LivePage:
         for arn, name, variant in self._endpoints.running():
             config, (environments, idle) = variant.config, variant.sizes()
             row = used.get((arn, name), {})
-            serverless = isinstance(config, ServerlessConfig)
+            most, memory_mb = 1, None  # one container stands for all instances
+            if isinstance(config, ServerlessConfig):
+                most, memory_mb = config.max_concurrency, config.memory_mb
             variants.append(
                 {
                     "endpoint": arn.rpartition("/")[2],
                     "variant": name,
                     "environments": environments,
                     "busy": environments - idle,
-                    "most": config.max_concurrency if serverless else config.count,
-                    "memory_mb": config.memory_mb if serverless else None,
+                    "most": most,
+                    "memory_mb": memory_mb,
                     **{each: row.get(each, 0) for each in ("invocations", "cold", "throttled")},
                     "usd": row.get("usd", 0.0),
                 }

@@ -27,6 +27,13 @@ def is_dead(mark: str) -> bool:
     return started(int(number)) != ticks
 
 
+def read_mark(path: Path) -> str:
+    """Return what stands in a file that this user has written; raise OSError for others'."""
+    if path.is_symlink() or path.parent.is_symlink() or path.stat().st_uid != os.getuid():
+        raise PermissionError(f"{path} is another's")
+    return path.read_text()
+
+
 def started(pid: int) -> str:
     """Return when a process was started, in ticks since the start of the machine, or "".
 

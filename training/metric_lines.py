@@ -75,8 +75,9 @@ def stopping(stop: Stop) -> TrainerCallback:
     """
     from transformers import TrainerCallback
 
-    class Stopping(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints here
-        def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+    class Stopping(TrainerCallback):
+        def on_step_end(self, *given: Any, **_: Any) -> None:
+            _, state, control = given
             if stop.is_set() and not _ends_epoch(state):
                 control.should_save = control.should_training_stop = True
 

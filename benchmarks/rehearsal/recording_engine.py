@@ -45,6 +45,10 @@ class RecordingEngine:
         """End the engine."""
         self.engine.close()
 
+    def end_leftovers(self) -> int:
+        """End what killed rehearsals have left; return how much that was."""
+        return self.engine.end_leftovers()
+
     def alive(self) -> list[StartedContainer]:
         """Return what runs now, the oldest first."""
         return [each for each in list(self.started) if each.alive()]

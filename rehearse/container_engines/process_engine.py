@@ -22,7 +22,7 @@ import psutil
 from rehearse.container_engines.running_container import LogLines, RunningContainer
 from rehearse.data_types import ContainerDefinition
 from rehearse.errors import ContainerEngineError
-from rehearse.owner import is_dead, owner, started
+from rehearse.owner import is_dead, owner, read_mark, started
 
 # What a program needs to start at all. All else it gets from CreateModel, as a container does.
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "HOME", "TMPDIR")
@@ -95,7 +95,7 @@ def end_leftover_processes() -> int:
     leaders: set[int] = set()
     for mark in Path(tempfile.gettempdir()).glob(f"{MARK}*"):
         with contextlib.suppress(OSError, ValueError):  # of another user, or it has just gone
-            whose, ticks = mark.read_text().split()
+            whose, ticks = read_mark(mark).split()
             if is_dead(whose):
                 leader = int(mark.name.removeprefix(MARK))
                 # Where the number is another's by now, all of the old session have ended.

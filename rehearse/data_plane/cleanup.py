@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rehearse.data_plane import artifacts
 from rehearse.errors import RehearsalEnds
-from rehearse.owner import is_dead, owner
+from rehearse.owner import is_dead, owner, read_mark
 
 # Of the folder of a rehearsal, and the file in it that says whose it is.
 PREFIX = "rehearse-"
@@ -23,7 +23,7 @@ def remove_leftover_folders() -> int:
     removed = 0
     for mark in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}"):
         with contextlib.suppress(OSError):  # of another user, or it has just gone
-            if is_dead(mark.read_text()):
+            if is_dead(read_mark(mark)):
                 artifacts.remove(mark.parent)
                 removed += 1
     return removed

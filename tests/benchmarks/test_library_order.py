@@ -64,7 +64,8 @@ def test_the_memory_of_a_library_is_as_before_and_its_beginning_is_what_a_start_
 def test_libraries_in_order_are_loaded_and_compute(tmp_path: Path) -> None:
     for package in ("numpy", "numpy.libs"):
         shutil.copytree(PACKAGES / package, tmp_path / package)
-    command = [sys.executable, ROOT / "requirements" / "library_order.py", tmp_path]
+    script = ROOT / "requirements" / "library_order.py"
+    command = [sys.executable, str(script), str(tmp_path)]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     # Those that are not there are named, and nothing else is.
     there = {name for name in RECORDED if (tmp_path / name).exists()}

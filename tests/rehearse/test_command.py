@@ -130,8 +130,9 @@ def test_a_bill_of_somebody_else_is_one_line() -> None:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.serve_forever).start()
-        for more in ((), ("--json",)):
-            code, out, err = run("bill", "--port", str(server.server_port), *more)
+        for command, *more in (("bill",), ("bill", "--json"), ("run", "--", "true")):
+            port = ("--port", str(server.server_port))
+            code, out, err = run(command, *port, *more)
             assert (code, out) == (2, "")
             assert "no rehearsal answers" in err
         server.shutdown()
@@ -227,7 +228,7 @@ def test_the_next_one_ends_what_a_killed_one_has_left(
         with rehearsing(stderr=subprocess.PIPE) as following:
             assert following.process.stderr
             said = following.process.stderr.readline()
-            assert re.search(r"had left: containers or their processes: 2, folders: 1$", said)
+            assert re.search(r"had left: 2 containers or processes, 1 folders$", said)
             assert psutil.wait_procs(children, timeout=10)[1] == []
             # A folder and the mark of a process, of the other and of the killed one.
             assert (len(left), len(left & set(tmp_path.glob("rehearse-*")))) == (4, 2)

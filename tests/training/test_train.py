@@ -11,7 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from training.metric_lines import DEFINITIONS
 COMMAND = [str(Path(sys.executable).with_name("train"))]
 # Cheap steps; a small model would only wait for more threads.
 QUICK = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+SECONDS = 300  # a job takes some, on a busy machine many
 HYPERPARAMETERS = {
     "model_name_or_path": "encoder",
     "epochs": "3",
@@ -65,17 +67,23 @@ def job(base: Path, encoder: Path | None = None, **hyperparameters: object) -> P
     return base
 
 
-def started(base: Path) -> subprocess.Popen[str]:
+@contextmanager
+def started(base: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a job, which ends with the block at the latest."""
     environment = {**os.environ, **QUICK, "SAGEMAKER_BASE_DIR": str(base)}
-    return subprocess.Popen(
+    with subprocess.Popen(
         COMMAND, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run(base: Path) -> tuple[int, str, str]:
     """Run a job; return its exit code, stdout and stderr."""
-    process = started(base)
-    out, err = process.communicate(timeout=120)
+    with started(base) as process:
+        out, err = process.communicate(timeout=SECONDS)
     return process.returncode, out, err
 
 
@@ -124,13 +132,13 @@ def test_a_job_that_was_stopped_goes_on_to_the_same_weights(
 ) -> None:
     base = tmp_path / "ml"
     shutil.copytree(whole[0] / "input", base / "input")
-    process = started(base)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("step="):
-            process.send_signal(signal.SIGTERM)
-            break
-    _, err = process.communicate(timeout=120)
+    with started(base) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("step="):
+                process.send_signal(signal.SIGTERM)
+                break
+        _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
     assert weights(base / "model") != weights(whole[0] / "model")
     # As a machine leaves it that was taken away while it wrote.
@@ -176,7 +184,7 @@ def test_reviews_as_csv_are_read_and_some_are_kept_aside(checkpoint: Path, tmp_p
 def test_a_wrong_hyperparameter_is_named(
     given: Mapping[str, str], reason: str, tmp_path: Path
 ) -> None:
-    assert reason in failure(job(tmp_path / "ml", **given))
+    assert reason in failure(job(tmp_path / "ml", None, **given))
 
 
 @pytest.mark.parametrize(
