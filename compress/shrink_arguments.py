@@ -30,6 +30,8 @@ examples:
   shrink-model my-checkpoint smaller --data texts.jsonl
   shrink-model my-checkpoint halved --data texts.jsonl --layers 6 --gate agreement=0.95
   shrink-model my-checkpoint student --data texts.jsonl --start MiniLM --gate agreement=0.95
+  shrink-model my-checkpoint better --data more.jsonl --start halved --keep-vocabulary
+                                         (lets an earlier student learn on)
 """
 
 
