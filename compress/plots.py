@@ -126,8 +126,13 @@ def _plain_ticks(axes: Axes, places: Sequence[float]) -> None:
         if not marked or place / marked[-1] > (high / low) ** 0.15:
             marked.append(place)
     axes.xaxis.set_major_locator(FixedLocator(marked))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _plain(value: float, _: object) -> str:
+    """Write a number with three digits, or all that it has before the point."""
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _svg(figure: Figure, label: str) -> str:

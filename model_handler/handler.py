@@ -70,11 +70,11 @@ class Handler:
         limits = limits or Limits()
         options = options or Options()
         self.stop = StopTime()
-        self._wanted = threading.Event()  # set once there is something to predict
+        wanted = threading.Event()
         opened = partial(
-            open_batched, directory, limits, options, open_model, clock, self.stop, self._wanted
+            open_batched, directory, limits, options, open_model, clock, self.stop, wanted
         )
-        self._loader = Loader(opened, settle, limits.threads, self.stop, clock)
+        self._loader = Loader(opened, settle, limits.threads, self.stop, clock, wanted)
         self.start = self._loader.start
         self.wait = self._loader.wait
 
@@ -118,12 +118,20 @@ class Handler:
         a score of `threshold` or more. Raises ModelError; a DeadlineError: TooManyError with the
         number of texts that fit; and LogitError when a logit is no finite number.
         """
-        cold, began = not self._loader.used.is_set(), self._clock()
-        if texts:
-            self._wanted.set()
-        loaded = self._loader.load(deadline)
         if not texts:
-            return Scored([], Usage(cold=cold))
+            self._loader.load(deadline)
+            return Scored([], Usage(cold=not self._loader.used.is_set()))
+        self._loader.wanted.set()
+        try:
+            return self._score(texts, deadline, scores, threshold)
+        finally:
+            self._loader.tried.set()
+
+    def _score(
+        self, texts: Sequence[Text], deadline: float, scores: bool, threshold: float
+    ) -> Scored:
+        cold, began = not self._loader.used.is_set(), self._clock()
+        loaded = self._loader.load(deadline)
         model, batcher = loaded.model, loaded.batcher
         ready = self._clock()
         once = list(dict.fromkeys(texts))  # equal texts are scored once

@@ -21,7 +21,7 @@ from model_handler.resources import Limits
 
 log = logging.getLogger(__name__)
 
-# What a load leaves for later waits for the first prediction, but no longer than this.
+# What a load leaves for later waits for the first prediction, or so long for one to be wanted.
 SETTLE_AFTER_SECONDS = 1.0
 # The first answer has the CPU to itself for this long, to be written and sent.
 ANSWER_SECONDS = 0.02
@@ -122,9 +122,12 @@ class Loader(Generic[T]):
         threads: int,
         stop: StopTime,
         clock: Callable[[], float] = time.monotonic,
+        wanted: threading.Event | None = None,
     ) -> None:
         self.status = Status()  # replaced as a whole, so that whoever reads it needs no lock
         self.loaded: T | None = None
+        self.wanted = wanted or threading.Event()  # set once there is something to predict
+        self.tried = threading.Event()  # set once the first prediction has ended, or has failed
         self.used = threading.Event()  # set once something has been predicted
         self._open_once = open_once
         self._settle_once = settle
@@ -177,7 +180,8 @@ class Loader(Generic[T]):
         self.status = self.loaded.status
 
     def _settle(self) -> None:
-        if self.used.wait(SETTLE_AFTER_SECONDS):
+        # From a cold disk a first prediction may take long, and settling would read as much again.
+        if self.tried.wait(SETTLE_AFTER_SECONDS) or (self.wanted.is_set() and self.tried.wait()):
             time.sleep(ANSWER_SECONDS)
         if self.loaded is not None and self._settle_once is not None:
             self._settle_once(self.loaded)

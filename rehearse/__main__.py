@@ -45,26 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {version(PROJECT)}")
     named = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = named.add_parser("up", help="serve on 127.0.0.1 until Ctrl-C")
-    serve.set_defaults(run=commands.up)
-    _add_port(serve)
-    serve.add_argument("--region", default="us-east-1", help="default: %(default)s")
-    serve.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default="docker",
-        help="docker: the image that CreateModel names, in the sandbox of serverless; "
-        "process: the `serve` of this installation, whatever the image",
-    )
-    serve.add_argument(
-        "--idle-seconds",
-        type=_seconds,
-        default=IDLE_SECONDS,
-        help="when an environment without calls is dropped, which the platform does not publish "
-        "(default: %(default)s)",
-    )
-    serve.add_argument("--prices", type=Path, help="a file like rehearse/prices.toml")
-    serve.add_argument("--json", action="store_true", help="print the ready line as JSON")
+    _add_up(named.add_parser("up", help="serve on 127.0.0.1 until Ctrl-C"))
     show = named.add_parser("bill", help="what the calls of a rehearsal would have cost")
     show.set_defaults(run=commands.bill)
     _add_port(show)
@@ -93,6 +74,28 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=commands.forecast)
     forecast_options.add_options(predict)
     return parser
+
+
+def _add_up(serve: argparse.ArgumentParser) -> None:
+    serve.set_defaults(run=commands.up)
+    _add_port(serve)
+    serve.add_argument("--region", default="us-east-1", help="default: %(default)s")
+    serve.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="docker",
+        help="docker: the image that CreateModel names, in the sandbox of serverless; "
+        "process: the `serve` of this installation, whatever the image",
+    )
+    serve.add_argument(
+        "--idle-seconds",
+        type=_seconds,
+        default=IDLE_SECONDS,
+        help="when an environment without calls is dropped, which the platform does not publish "
+        "(default: %(default)s)",
+    )
+    serve.add_argument("--prices", type=Path, help="a file like rehearse/prices.toml")
+    serve.add_argument("--json", action="store_true", help="print the ready line as JSON")
 
 
 def _add_port(parser: argparse.ArgumentParser) -> None:

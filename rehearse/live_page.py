@@ -6,10 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rehearse.data_plane.endpoints import Endpoints
 from rehearse.data_types import ServerlessConfig
+
+if TYPE_CHECKING:
+    from rehearse.data_plane.endpoints import Endpoints
 
 PATH = "/_rehearse/"
 STATE_PATH = "/_rehearse/state"

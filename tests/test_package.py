@@ -21,7 +21,7 @@ TEXT = (ROOT / "pyproject.toml").read_text()
 PROJECT = tomllib.loads(TEXT)
 LISTED = PROJECT["tool"]["setuptools"]["packages"]
 # Folders of Python that are of use in a checkout only.
-NOT_SHIPPED = {"benchmarks", "deploy", "tests"}
+NOT_SHIPPED = {"benchmarks", "deploy", "requirements", "tests"}
 
 
 def packages() -> set[str]:
@@ -115,7 +115,7 @@ def test_the_image_gets_the_package_without_the_rehearsal_and_the_model(tmp_path
         inside = opened.namelist()
         (scripts,) = [each for each in inside if each.endswith("entry_points.txt")]
         assert "rehearse" not in opened.read(scripts).decode()
-    packages = {name for name in names if (ROOT / name / "__init__.py").exists()}
+    packages = {name for name in names - NOT_SHIPPED if (ROOT / name / "__init__.py").exists()}
     assert {name.partition("/")[0] for name in inside if name.endswith(".py")} == packages
     assert not any("bundled" in name for name in inside)
     assert any(name.endswith("/LICENSE") for name in inside)

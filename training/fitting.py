@@ -11,11 +11,15 @@ import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress import distil
+from training import loss, metric_lines
 from training.channels import Example, Label
 from training.job import Folders, Hyperparameters, JobError
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 ARCHIVE = "model.tar.gz"
 # transformers writes this file last: without it, a checkpoint was cut off.
@@ -91,14 +95,35 @@ class Fitting:
         self, train: Sequence[Example], validation: Sequence[Example], checkpoints: Path
     ) -> None:
         """Train, and keep the best model by macro F1; goes on from the newest whole checkpoint."""
-        import torch
         import transformers
+
+        trainer = transformers.Trainer(
+            model=self.model,
+            args=self._arguments(checkpoints),
+            data_collator=transformers.DataCollatorWithPadding(self.tokenizer),
+            train_dataset=self._encoded(train),
+            eval_dataset=self._encoded(validation),
+            processing_class=self.tokenizer,
+            compute_loss_func=loss.adjusted([self._place(row) for row in train], len(self.labels)),
+            compute_metrics=partial(metric_lines.figures, labels=len(self.labels)),
+            callbacks=[
+                transformers.EarlyStoppingCallback(PATIENCE),
+                metric_lines.stopping(self.stop),
+            ],
+        )
+        trainer.remove_callback(transformers.trainer_callback.ProgressCallback)
+        trainer.add_callback(metric_lines.progress())
+        try:
+            trainer.train(resume_from_checkpoint=newest(checkpoints))
+        except metric_lines.EvaluationStopped:
+            self._open_best(trainer.state.best_model_checkpoint)
+
+    def _arguments(self, checkpoints: Path) -> TrainingArguments:
+        import torch
         from transformers import TrainingArguments
 
-        from training import loss, metric_lines
-
         chosen = self.chosen
-        arguments = TrainingArguments(
+        return TrainingArguments(
             output_dir=str(checkpoints),
             num_train_epochs=chosen.epochs,
             max_steps=chosen.max_steps or -1,
@@ -121,26 +146,6 @@ class Fitting:
             disable_tqdm=False,
             dataloader_pin_memory=False,
         )
-        trainer = transformers.Trainer(
-            model=self.model,
-            args=arguments,
-            data_collator=transformers.DataCollatorWithPadding(self.tokenizer),
-            train_dataset=self._encoded(train),
-            eval_dataset=self._encoded(validation),
-            processing_class=self.tokenizer,
-            compute_loss_func=loss.adjusted([self._place(row) for row in train], len(self.labels)),
-            compute_metrics=partial(metric_lines.figures, labels=len(self.labels)),
-            callbacks=[
-                transformers.EarlyStoppingCallback(PATIENCE),
-                metric_lines.stopping(self.stop),
-            ],
-        )
-        trainer.remove_callback(transformers.trainer_callback.ProgressCallback)
-        trainer.add_callback(metric_lines.progress())
-        try:
-            trainer.train(resume_from_checkpoint=newest(checkpoints))
-        except metric_lines.EvaluationStopped:
-            self._open_best(trainer.state.best_model_checkpoint)
 
     def _open_best(self, checkpoint: str | None) -> None:
         """Take the weights of the best epoch so far, if one has been evaluated."""

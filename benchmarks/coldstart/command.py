@@ -67,7 +67,7 @@ def measure(options: argparse.Namespace, found: Results) -> None:
 def _models(folders: list[Path]) -> dict[str, Subject]:
     """Return the models that were asked for by name, or the two of every figure."""
     if folders:
-        return {each.resolve().name: subjects.packed_subject(each.resolve()) for each in folders}
+        return {each.resolve().name: subjects.served(each.resolve()) for each in folders}
     found = subjects.prepare(subjects.DEFAULT_MODEL, subjects.CHECKPOINT, None)
     return {coldstart_page.LARGE: found.ours, coldstart_page.DEFAULT: found.default}
 

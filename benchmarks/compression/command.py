@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.compare import measurements
 from benchmarks.compression import screenshot
-from benchmarks.harness import machine, pages, servers, subjects, texts
+from benchmarks.harness import machine, pages, subjects, texts
 from benchmarks.harness.results import Benchmark, Results
 
 if TYPE_CHECKING:
     from compress.table import Row
 
-REVIEWS = 64
 # What is kept of the comparison, and of a start and the requests behind it.
 QUALITY = ("parameters", "megabytes", "multiplications", "macro_f1", "worst_recall", "ece")
-SERVED = ("cold", "p50", "reviews", "rss")
+P50 = f"p50_{subjects.SHORT}"
+SERVED = ("cold", P50, "reviews", "rss")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +50,8 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     found.facts["sha256 of the texts"] = about.found["sha256"]
     if options.screenshot:
         screenshot.take(lambda path: page.write(path, rows, about), options.screenshot)
-    asked = {row.name: _subject(model) for model, row in zip(models, rows, strict=True)}
-    tokenizer_of = next(iter(asked.values())).folder
-    reviews = _reviews(options.data, tokenizer_of)
+    asked = {row.name: subjects.served(model) for model, row in zip(models, rows, strict=True)}
+    reviews = _reviews(options.data, models[0])
     turns = [(name, turn) for turn in range(options.runs) for name in asked]
     for name, _ in tqdm(turns, unit="start", disable=not sys.stderr.isatty()):
         served = measurements.warm(asked[name], options.cpu, options.requests, reviews, b"")
@@ -97,30 +96,30 @@ def _described(step: Mapping[str, Any]) -> str:
     return f"{of}: {words}" if words else of
 
 
-def _subject(model: Path) -> subjects.Subject:
-    """Return a model behind this project's server; it must answer as it does in this process."""
-    return subjects.subject(model, model, servers.ours(model))
-
-
 def _reviews(data: Path, model: Path) -> list[str]:
     from model_handler import Handler
 
     loaded = Handler(model).load()
-    return texts.reviews(data, loaded.tokenizer, loaded.max_length, REVIEWS)
+    return texts.reviews(data, loaded.tokenizer, loaded.max_length, subjects.REVIEWS)
 
 
 def page(results: Results) -> str:
     """Write the page."""
+    return f"""# Smaller models
+
+{pages.commands(results)}
+
+{pages.sections(results, _section)}
+"""
+
+
+def _section(results: Results) -> str:
+    """Write the figures of one kind of CPU."""
     names = list(results.words["made by"])
     first, *_ = names
     lines = [[name, *_cells(results, name, first)] for name in names]
     steps = "\n".join(f"- {name}: {results.words['made by'][name]}" for name in names)
-    return f"""# Smaller models
-
-    {results.command}
-
-Measured locally: {pages.machine(results)}. Other work on the machine meanwhile:
-{results.facts["other work"]}.
+    return f"""Measured locally. Other work on the machine meanwhile: {results.facts["other work"]}.
 
 {pages.table(HEADS, lines)}
 
@@ -128,17 +127,16 @@ Measured locally: {pages.machine(results)}. Other work on the machine meanwhile:
 - **macro-F1, worst recall, ECE**: on {results.facts["texts"]}; the interval holds 95 % of 2,000
   resamples of the texts, ECE has 15 bins.
 - **change**: of macro-F1 against {first}, and its interval by a paired bootstrap.
-- **p50**: one record of 16 tokens, over HTTP, on one CPU; **records/s**: {REVIEWS} reviews in one
-  body; behind them, how many times as fast as {first}.
+- **p50**: one record of 16 tokens, over HTTP, on one CPU; **records/s**: {subjects.REVIEWS} reviews
+  in one body; behind them, how many times as fast as {first}.
 - **cold start**: from exec of the server to its first correct answer, with its files in the page
-  cache; **peak RSS**: all processes of the server, with {REVIEWS} reviews scored.
+  cache; **peak RSS**: all processes of the server, with {subjects.REVIEWS} reviews scored.
 
 How the models were made:
 
 {steps}
 
-{pages.facts(results)}
-"""
+{pages.facts(results)}"""
 
 
 HEADS = (
@@ -181,7 +179,7 @@ def _cells(results: Results, name: str, first: str) -> list[str]:
         "" if name == first else f"{change:+.4f} ({interval})",
         f"{one('worst_recall'):.4f}",
         f"{one('ece'):.4f}",
-        pages.spread(results.of("p50", name), 1) + ratio("p50"),
+        pages.spread(results.of(P50, name), 1) + ratio(P50),
         pages.spread(results.of("reviews", name), 1) + ratio("reviews", more=True),
         pages.spread(results.of("cold", name), 2) + ratio("cold"),
         pages.spread(results.of("rss", name), 0),
@@ -195,5 +193,6 @@ BENCHMARK = Benchmark(
     add_options,
     measure,
     page,
+    by_kind=True,
 )
 main = BENCHMARK.run

@@ -60,9 +60,9 @@ def prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
     return _apart(_prepare, model, checkpoint, data)
 
 
-def packed_subject(folder: Path) -> Subject:
-    """Return a packed model whose own answer, computed in another process, is the right one."""
-    return _apart(subject, folder, folder, servers.ours(folder))
+def served(folder: Path) -> Subject:
+    """Return a model behind our server; its own answer, from another process, is the right one."""
+    return _apart(_subject, folder, folder, servers.ours(folder))
 
 
 def _apart(function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
@@ -103,14 +103,14 @@ def _prepare(model: Path, checkpoint: Path, data: Path | None) -> Subjects:
     _open_to_all(checkpoint, ours)
     loaded = Handler(ours).load()
     return Subjects(
-        ours=subject(ours, checkpoint, servers.ours(ours)),
-        plain=subject(checkpoint, checkpoint, servers.plain(checkpoint)),
-        default=subject(model, model, servers.ours(model)),
+        ours=_subject(ours, checkpoint, servers.ours(ours)),
+        plain=_subject(checkpoint, checkpoint, servers.plain(checkpoint)),
+        default=_subject(model, model, servers.ours(model)),
         reviews=texts.reviews(data, loaded.tokenizer, loaded.max_length, REVIEWS),
     )
 
 
-def subject(folder: Path, truth: Path, launch: servers.Launch) -> Subject:
+def _subject(folder: Path, truth: Path, launch: servers.Launch) -> Subject:
     """Return a subject that must answer as the model in `truth` does."""
     from model_handler import Handler, Prediction
 

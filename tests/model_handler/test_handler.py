@@ -23,6 +23,7 @@ from model_handler import (
     State,
     TooManyError,
     artifacts,
+    loading,
     tokens,
 )
 from model_handler.batching import PADDING
@@ -165,6 +166,26 @@ def test_scores_of_all_labels_are_given_when_asked_for() -> None:
     assert list(full.scores) == list(handler.status.labels) == [-1, 0, 1]
     assert sum(full.scores.values()) == pytest.approx(1)
     assert max(full.scores.values()) == full.probability == full.scores[full.predicted_label]
+
+
+def test_a_slow_first_prediction_has_the_machine_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SETTLE_AFTER_SECONDS", 0.0)
+    settled = threading.Event()
+
+    def open_slow(directory: Path, limits: Limits, options: Options) -> Model:
+        model = artifacts.open_model(directory, limits, options)
+        run = model.engine.logits
+
+        def logits(batch: Batch) -> np.ndarray:
+            assert not settled.wait(0.2)
+            return run(batch)
+
+        model.engine.logits = logits  # type: ignore[method-assign]  # slower
+        model.engine.settle = settled.set  # type: ignore[method-assign]  # at once
+        return model
+
+    Handler(BUNDLED, open_model=open_slow).predict(["fine"])
+    assert settled.wait(30)
 
 
 def test_more_than_can_be_scored_in_time_is_refused_with_the_number_that_can() -> None:
