@@ -45,9 +45,9 @@ Labels an English customer review -1 (negative), 0 (neutral) or 1 (positive).
 {table(validation)}
 
 macro F1 {validation["macro_f1"]:.4f} (95 % interval {low:.4f} to {high:.4f}, bootstrap), accuracy
-{validation["accuracy"]:.4f}, calibration error (ECE) {validation["ece"]:.4f}. Biases and temperature
-were not chosen on these reviews. Their figures were looked at for the teacher, before the weight of
-the stars was chosen, and for two students.
+{validation["accuracy"]:.4f}, calibration error (ECE) {validation["ece"]:.4f}. Biases and
+temperature were not chosen on these reviews. They were looked at for the teacher, before the weight
+of the stars was chosen, and for two students.
 
 ## Sentences of other kinds, before packing
 

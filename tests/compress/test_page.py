@@ -8,18 +8,19 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from benchmarks.compression.screenshot import CHROMIUM, FLAGS
 from compress import chain
 from compress.pack import main
 from compress.source import Source
+from tests import chromium
+from tests.chromium import Scheme, look
 from tests.conftest import BUNDLED
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 WORDS = "i love this product ok but not great is the right a it and good bad zip broke".split()
 # No words of the tiny checkpoint, so that two models are of two minds about them.
@@ -55,45 +56,20 @@ def made(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Made:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS])
+    with chromium.chromium() as opened:
         yield opened
-        opened.close()
-
-
-class Look(NamedTuple):
-    """A page that is open, what it logged, and what it asked for."""
-
-    page: Page
-    logged: list[str]
-    asked: list[str]
-
-
-def look(
-    browser: Browser, path: Path, width: int, scheme: Literal["light", "dark"] = "light"
-) -> Look:
-    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    found = Look(page, [], [])
-    page.on("console", lambda message: found.logged.append(message.text))
-    page.on("pageerror", lambda error: found.logged.append(str(error)))
-    page.on("request", lambda request: found.asked.append(request.url))
-    page.goto(path.as_uri())
-    return found
 
 
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_readable_and_asks_for_nothing(
-    made: Made, browser: Browser, width: int, scheme: Literal["light", "dark"]
+    made: Made, browser: Browser, width: int, scheme: Scheme
 ) -> None:
-    page, logged, asked = look(browser, made.folder / "report.html", width, scheme)
-    assert logged == []
-    assert asked == [(made.folder / "report.html").as_uri()]
-    assert page.evaluate("document.documentElement.scrollWidth") == width
+    address = (made.folder / "report.html").as_uri()
+    found = look(browser, address, width, scheme)
+    chromium.assert_readable(found, width)
+    assert found.asked == [address]
+    page = found.page
     assert page.locator("svg").count() == 3
     for plot in page.locator("svg").all():
         box = plot.bounding_box()
@@ -104,12 +80,6 @@ def test_the_page_is_readable_and_asks_for_nothing(
     )
     assert brightness(ink) > 200 > 50 > brightness(paper) or scheme == "light"
     assert brightness(ink) < 50 < 200 < brightness(paper) or scheme == "dark"
-    # The smallest words of a plot, as they come out on the screen.
-    sizes = page.evaluate(
-        "[...document.querySelectorAll('svg text')].map(e => e.getBoundingClientRect())"
-        ".map(box => Math.min(box.width, box.height)).filter(size => size > 0)"
-    )
-    assert min(sizes) >= 9
     page.close()
 
 
@@ -124,7 +94,7 @@ def test_the_page_shows_figures_steps_confusion_and_what_flipped(
 ) -> None:
     manifest = json.loads((made.folder / "manifest.json").read_text())
     found = manifest["validation"]
-    page, _, _ = look(browser, made.folder / "report.html", 360)
+    page, _, _ = look(browser, (made.folder / "report.html").as_uri(), 360)
     words = page.inner_text("body")
     for name in ("macro_f1", "ece", "worst_recall"):
         assert f"{found[f'{name}_before']:.4f}" in words
@@ -148,7 +118,7 @@ def test_texts_are_shown_as_they_are(
     texts.write_text("".join(json.dumps({"text": each}) + "\n" for each in ODD))
     main(["compare", *map(str, [BUNDLED, checkpoint, "--data", texts, "--report", report])])
     assert "same answers" in capsys.readouterr().out
-    page, logged, _ = look(browser, report, 360)
+    page, logged, _ = look(browser, report.as_uri(), 360)
     shown = [each.inner_text() for each in page.locator("ol.changes li").all()]
     assert shown
     for text in shown:
