@@ -28,7 +28,7 @@ PIECES = 15_000  # of 30,522
 MEASURED = 256  # texts that columns are chosen with
 MAJORITY = 2000  # reviews of class 1 that it learns from
 STARS = 0.5  # weight of the stars of a whole review, beside what the teacher says of it
-SETTINGS = Settings(epochs=2, batch_size=32, learning_rate=3e-4, temperature=2.0, warm_up=0.1)
+SETTINGS = Settings(epochs=3, batch_size=32, learning_rate=3e-4, temperature=2.0, warm_up=0.1)
 
 
 def unpack(out: Path) -> Path:
