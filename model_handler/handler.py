@@ -139,6 +139,8 @@ class Handler:
         check = partial(batcher.check, deadline)
         rows = tokens.encode(model.encoder, once, most * MARGIN, check)
         tokenised = self._clock()
+        if len(once) > tokens.CHUNK:  # these take long, and less so once the load has settled
+            self._loader.tried.set()
         try:
             if len(rows) < len(once):
                 raise TooManyError(most)

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAME = "tokenizer.json"
-# Texts that are kept to be encoded again.
-KEPT = 1_000
+# Texts that are encoded early, each kept to be encoded again: for more, opening the whole tokenizer
+# pays, which encodes many at once.
+MOST = 256
 
 
 class Encoding(NamedTuple):
@@ -65,7 +66,8 @@ class EarlyTokenizer:
 
     def encode_batch_fast(self, texts: Sequence[Text]) -> Sequence[Any]:
         """Encode texts, without their places in the texts; raises what `open_whole` raises."""
-        if self._whole is None and all(map(self.is_plain, texts)):
+        few = len(self._encoded) + len(texts) <= MOST
+        if self._whole is None and few and all(map(self.is_plain, texts)):
             found = [self.encode(str(text)) for text in texts]
             if all(len(each.ids) <= self._max_length for each in found):
                 return found
@@ -96,8 +98,7 @@ class EarlyTokenizer:
         """Encode a plain text, uncut."""
         words = self._tokenizer.encode(text, add_special_tokens=False).ids
         ids = [*self.early.before, *words, *self.early.after]
-        if len(self._encoded) < KEPT:
-            self._encoded[text] = ids
+        self._encoded[text] = ids
         return Encoding(ids)
 
     def _compare(self, whole: Tokenizer) -> None:

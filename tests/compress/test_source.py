@@ -268,7 +268,6 @@ def test_help_and_version_need_nothing_but_the_command(capsys: pytest.CaptureFix
         [],
         ["checkpoint"],
         ["checkpoint", "out", "--labels"],
-        ["checkpoint", "out", "--validate", "x", "--max-f1-drop", "0.1"],
         ["checkpoint", "out", "--validate", "x", "--min-agreement", "98"],
         ["checkpoint", "out", "--max-length", "0"],
         ["checkpoint", "out", "--tolerance", "nan"],

@@ -93,7 +93,7 @@ def test_the_report_shows_what_flipped_and_the_card_has_the_figures(
     ("options", "missed"),
     [
         (["--no-labels", "--gate", "agreement=1"], "below --gate agreement=1"),
-        (["--min-agreement", "0", "--max-f1-drop", "0"], "beyond --gate macro_f1_drop=0"),
+        (["--gate", "agreement=0", "macro_f1_drop=1", "ece=0.01"], "above --gate ece=0.01"),
     ],
 )
 def test_a_missed_budget_leaves_nothing_behind(
