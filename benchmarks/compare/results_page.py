@@ -95,6 +95,8 @@ def in_short(results: Results) -> str:
         heads += ["with VNNI", ""]
     lines = []
     for title, what, unit, digits in SHORT_ROWS:
+        if not results.of(what, "ours"):
+            continue  # the table below says so
         cells = []
         for found in results.kinds():
             own, other = found.of(what, "ours"), found.of(what, "plain")
@@ -105,12 +107,14 @@ def in_short(results: Results) -> str:
     start, answer, peak, slim, full = (
         _middle(results.of(what, who), digits, unit) for what, who, digits, unit in BUNDLED
     )
+    sizes = f" The images\ntake {slim} (`slim`) and {full} (`full`)."
+    if not results.of(*BUNDLED[-1][:2]):
+        sizes = ""
     return f"""{pages.machines(results)} One CPU unless said.
 
 {pages.table(heads, lines)}
 
-The bundled model starts in {start}, answers 16 tokens in {answer} and peaks at {peak}; the images
-take {slim} (`slim`) and {full} (`full`)."""
+The bundled model starts in {start}, answers 16 tokens in {answer} and peaks at {peak}.{sizes}"""
 
 
 def _middle(values: Sequence[float], digits: int, unit: str) -> str:

@@ -26,8 +26,8 @@ SERVED = ("cold", P50, "reviews", "rss")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("models", type=Path, nargs="+", help="folders; the first is the source")
-    parser.add_argument("--data", type=Path, required=True, help=f"folder with {texts.REVIEWS}")
+    parser.add_argument("models", type=Path, nargs="*", help="folders; the first is the source")
+    parser.add_argument("--data", type=Path, help=f"folder with {texts.REVIEWS}")
     parser.add_argument("--runs", type=int, default=5, help="starts of each server (default 5)")
     parser.add_argument("--requests", type=int, default=100, help="single records a start")
     parser.add_argument("--cpu", type=int, default=0, help="the one CPU of a server (default 0)")
@@ -40,6 +40,8 @@ def measure(options: argparse.Namespace, found: Results) -> None:
 
     from compress import compare, page
 
+    if not options.models or options.data is None:
+        raise SystemExit("name the folders of models, and with --data that of the reviews")
     others = machine.OtherWork()
     models = [model.resolve() for model in options.models]
     data = compare.open_data(models, options.data / texts.REVIEWS, labelled=True)
