@@ -49,6 +49,51 @@ def patch_stacks(attempt: Attempt) -> None:
     executed = replace(f"{module}.CloudFormationBackend.execute_change_set", execute)
 
 
+def patch_change_sets() -> None:
+    """Find a change set by its name in its stack; the AWS CDK calls those of all stacks the same.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
+    """
+    from moto.cloudformation.exceptions import CloudFormationError
+    from moto.core.responses import ActionResult, EmptyResult
+
+    def find(response: Any) -> str | None:
+        """Return the id of the change set that a request means, or None."""
+        backend, name = response.cloudformation_backend, response._get_param("ChangeSetName")
+        stack = response._get_param("StackName")
+        stack_id = backend.get_stack(stack).stack_id if stack else None
+        for key, change in backend.change_sets.items():
+            if name in (key, change.change_set_name) and stack_id in (None, change.stack_id):
+                return str(key)
+        return None
+
+    def found(response: Any) -> str:
+        change = find(response)
+        if change is None:
+            name = response._get_param("ChangeSetName")
+            error = CloudFormationError(f"ChangeSet [{name}] does not exist")
+            error.code = "ChangeSetNotFound"
+            raise error
+        return change
+
+    def describe(response: Any) -> Any:
+        return ActionResult(response.cloudformation_backend.describe_change_set(found(response)))
+
+    def execute(response: Any) -> Any:
+        response.cloudformation_backend.execute_change_set(found(response))
+        return EmptyResult()
+
+    def delete(response: Any) -> Any:
+        if change := find(response):
+            response.cloudformation_backend.delete_change_set(change)
+        return EmptyResult()
+
+    module = "moto.cloudformation.responses.CloudFormationResponse"
+    replace(f"{module}.describe_change_set", describe)
+    replace(f"{module}.execute_change_set", execute)
+    replace(f"{module}.delete_change_set", delete)
+
+
 # Gets a template and the values given for its parameters; raises TemplateError.
 Check = Callable[[Any, Mapping[str, Any]], None]
 

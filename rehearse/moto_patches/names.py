@@ -33,6 +33,12 @@ REPLACED = {
         f"moto.cloudformation.models.CloudFormationBackend.{function}": "checks no template"
         for function in ("create_stack", "update_stack", "create_change_set")
     },
+    **{
+        f"moto.cloudformation.responses.CloudFormationResponse.{action}_change_set": (
+            "takes that of another stack, and fails where there is none"
+        )
+        for action in ("describe", "execute", "delete")
+    },
     "moto.cloudformation.parsing.ResourceMap.load_parameters": (
         "keeps the parameters that an update removes"
     ),
