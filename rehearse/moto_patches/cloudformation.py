@@ -39,6 +39,7 @@ def patch_stacks(attempt: Attempt) -> None:
         if attempt(stack, change.change_set_type, work):
             stack.parameters = change.parameters
             stack._parse_template()
+            stack.description = stack.template_dict.get("Description")
             stack.output_map = stack._create_output_map()
         else:
             change.execution_status = "EXECUTE_FAILED"
@@ -155,9 +156,9 @@ Revise = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 
 
 def patch_templates(revise: Revise, handlers: Mapping[str, Callable[..., Any]]) -> None:
-    """Let a function revise what an update changes, and others handle SageMaker's resources.
+    """Let a function revise what an update changes, and others handle resources.
 
-    `handlers` are by MODEL.FUNCTION of moto.sagemaker.models.
+    `handlers` are by SERVICE.MODEL.FUNCTION of moto.
     """
     from moto.cloudformation import parsing
 
@@ -172,7 +173,8 @@ def patch_templates(revise: Revise, handlers: Mapping[str, Callable[..., Any]]) 
     compared = replace(f"{module}.ResourceMap.build_resource_diff", diff)
     cleaned = replace(f"{module}.clean_json", clean)
     for name, handler in handlers.items():
-        replace(f"moto.sagemaker.models.{name}", staticmethod(handler))
+        service, _, function = name.partition(".")
+        replace(f"moto.{service}.models.{function}", staticmethod(handler))
     # moto has perhaps listed its types before there were ours.
     for cached in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
         cached.cache_clear()

@@ -27,7 +27,7 @@ REPLACED = {
     "moto.cloudformation.models.Stack.create_resources": "raises where a stack should fail",
     "moto.cloudformation.models.Stack.update": "the same",
     "moto.cloudformation.models.CloudFormationBackend.execute_change_set": (
-        "the same; and forgets the outputs of the stack"
+        "the same; and forgets the outputs and the description of the stack"
     ),
     **{
         f"moto.cloudformation.models.CloudFormationBackend.{function}": "checks no template"
@@ -57,6 +57,7 @@ REPLACED = {
         )
     },
     "moto.sagemaker.models.FakeEndpoint.delete_from_cloudformation_json": "does not wait",
+    "moto.logs.models.LogGroup.update_from_cloudformation_json": "is not there",
 }
 # What is used or overridden though it is private or an implementation detail.
 USED = (
