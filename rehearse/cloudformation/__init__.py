@@ -12,11 +12,14 @@ def install(cloudwatch: Any) -> None:
         patch_change_sets,
         patch_checks,
         patch_stacks,
+        patch_template_urls,
         patch_templates,
     )
+    from rehearse.rehearsal import HOST
 
     resource_types.Alarm.cloudwatch = cloudwatch
     patch_checks(templates.check)
     patch_change_sets()
+    patch_template_urls(HOST)
     patch_stacks(stacks.attempt)
     patch_templates(stacks.with_referring, resources.HANDLERS)

@@ -95,6 +95,17 @@ def patch_change_sets() -> None:
     replace(f"{module}.delete_change_set", delete)
 
 
+def patch_template_urls(host: str) -> None:
+    """Read a template that was put into the S3 of this host, which clients name in TemplateURL."""
+
+    def read(template_url: str, *given: Any, **named: Any) -> str:
+        # moto reads a bucket at the head of the path on localhost only.
+        return str(at(template_url.replace(f"//{host}:", "//localhost:", 1), *given, **named))
+
+    at = replace("moto.cloudformation.responses.get_stack_from_s3_url", read)
+    replace("moto.cloudformation.models.get_stack_from_s3_url", read)  # of nested stacks
+
+
 # Gets a template and the values given for its parameters; raises TemplateError.
 Check = Callable[[Any, Mapping[str, Any]], None]
 

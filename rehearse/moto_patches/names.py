@@ -39,6 +39,10 @@ REPLACED = {
         )
         for action in ("describe", "execute", "delete")
     },
+    **{
+        f"moto.cloudformation.{module}.get_stack_from_s3_url": "takes 127.0.0.1 for a bucket's host"
+        for module in ("models", "responses")
+    },
     "moto.cloudformation.parsing.ResourceMap.load_parameters": (
         "keeps the parameters that an update removes"
     ),

@@ -205,6 +205,18 @@ def test_change_sets_of_two_stacks_may_have_one_name(rehearsal: Rehearsal) -> No
         client.delete_stack(StackName=each["StackName"])
 
 
+def test_a_template_may_lie_in_s3(rehearsal: Rehearsal) -> None:
+    """Where the AWS CDK puts it in an account that is bootstrapped, under the endpoint's URL."""
+    client, name = rehearsal.client("cloudformation"), rehearsal.name("stack")
+    bucket, key = (
+        rehearsal.put("log.json", json.dumps(LOG).encode()).removeprefix("s3://").split("/")
+    )
+    for host in (rehearsal.url, "https://s3.us-east-1.amazonaws.com"):
+        client.create_stack(StackName=name, TemplateURL=f"{host}/{bucket}/{key}")
+        assert stack(rehearsal, name)["StackStatus"] == "CREATE_COMPLETE"
+        client.delete_stack(StackName=name)
+
+
 def test_a_log_group_keeps_lines_as_long_as_an_update_says_and_goes_with_its_stack(
     rehearsal: Rehearsal,
 ) -> None:
