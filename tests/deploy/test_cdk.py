@@ -112,7 +112,7 @@ def test_the_command_deploys_changes_and_destroys_what_the_template_does(
     assert ask(account) == 1
     cdk(account, tmp_path, "cdk destroy")
     assert account.left() == []
-    assert client.describe_stacks()["Stacks"] == []
+    assert "sentiment" not in {each["StackName"] for each in client.describe_stacks()["Stacks"]}
 
     client.create_stack(
         StackName="sentiment",
@@ -125,6 +125,29 @@ def test_the_command_deploys_changes_and_destroys_what_the_template_does(
     client.delete_stack(StackName="sentiment")
     client.get_waiter("stack_delete_complete").wait(StackName="sentiment")
     assert by_cdk == by_template
+
+
+BOOTSTRAPPED = """
+from aws_cdk import App, Stack, aws_logs
+app = App()
+aws_logs.CfnLogGroup(Stack(app, "of-a-project"), "Log", log_group_name="of-a-project")
+app.synth()
+"""
+
+
+def test_a_stack_of_a_project_is_deployed_to_a_bootstrapped_account(
+    account: Account, tmp_path: Path
+) -> None:
+    """With the CDK's default synthesizer, which puts the template into S3, in roles of its own."""
+    (tmp_path / "app.py").write_text(BOOTSTRAPPED)
+    here = Account(account.rehearsal, with_cdk(account.environment))
+    output(here.start("cdk", "bootstrap", "aws://123456789012/us-east-1"))
+    app = ["--app", f"python {tmp_path / 'app.py'}", "--output", str(tmp_path / "out")]
+    output(here.start("cdk", "deploy", *app, "--require-approval", "never"))
+    client = account.rehearsal.client("cloudformation")
+    (stack,) = client.describe_stacks(StackName="of-a-project")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    client.delete_stack(StackName="of-a-project")  # the bootstrap stack stays, as on AWS
 
 
 def test_the_role_reads_the_model_only_and_nothing_is_uploaded(tmp_path: Path) -> None:
