@@ -2,7 +2,6 @@
 
     pip install aws-cdk-lib && npm install --global aws-cdk
     cdk deploy --app "python deploy/cdk_app.py" --context Image=URI
-
     cdk destroy --force --app "python deploy/cdk_app.py" --context Image=URI
 
 Nothing is uploaded, so the account need not be bootstrapped; the stack is made with the caller's

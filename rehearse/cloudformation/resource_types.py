@@ -1,4 +1,4 @@
-"""Add the CloudFormation types that moto does not know: package groups, alarms, the CDK's note."""
+"""Add the CloudFormation types that moto does not know: package groups, alarms, CDK metadata."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Alarm(CloudFormationModel):
         cls.cloudwatch.delete_alarms(AlarmNames=[resource_name])
 
 
-class Note(CloudFormationModel):
+class CdkMetadata(CloudFormationModel):
     """AWS::CDK::Metadata: which constructs an app of the CDK uses; it makes nothing."""
 
     def __init__(self, logical_id: str) -> None:
@@ -121,11 +121,13 @@ class Note(CloudFormationModel):
         return "AWS::CDK::Metadata"
 
     @classmethod
-    def create_from_cloudformation_json(cls, resource_name: str, *_: Any, **__: Any) -> Note:
+    def create_from_cloudformation_json(cls, resource_name: str, *_: Any, **__: Any) -> CdkMetadata:
         return cls(resource_name)
 
     @classmethod
-    def update_from_cloudformation_json(cls, original_resource: Note, *_: Any, **__: Any) -> Note:
+    def update_from_cloudformation_json(
+        cls, original_resource: CdkMetadata, *_: Any, **__: Any
+    ) -> CdkMetadata:
         return original_resource
 
     @classmethod
