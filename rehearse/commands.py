@@ -30,6 +30,7 @@ NO_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.dev
 def up(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; then leave nothing behind."""
     from rehearse import container_engines
+    from rehearse.data_plane.quotas import Quotas
     from rehearse.metering.bill import text
     from rehearse.rehearsal import Rehearsal
 
@@ -40,7 +41,14 @@ def up(given: argparse.Namespace) -> int:
     # Before anything is started: a signal that comes meanwhile is not lost.
     with signals.received() as received:
         engine = container_engines.open_engine(given.engine)
-        rehearsal = Rehearsal(engine, given.port, given.region, given.idle_seconds, given.prices)
+        rehearsal = Rehearsal(
+            engine,
+            given.port,
+            given.region,
+            given.idle_seconds,
+            given.prices,
+            Quotas(freezes=given.freeze),
+        )
         try:
             rehearsal.start()
             _end_leftovers(engine)
@@ -147,6 +155,7 @@ def _announce(rehearsal: Rehearsal, engine: ContainerEngine, given: argparse.Nam
     if given.json:
         ready: dict[str, Any] = {"ready": True, "url": rehearsal.url, "engine": given.engine}
         ready |= {"environment": rehearsal.client_environment, "limits": engine.not_imposed}
+        ready["freeze"] = given.freeze
         print(json.dumps(ready), flush=True)
         return
     not_imposed = "; ".join(engine.not_imposed)

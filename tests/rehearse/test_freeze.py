@@ -1,0 +1,67 @@
+"""Test that serverless environments stand still between calls, and only then."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from rehearse.container_engines.running_container import HttpClient
+from rehearse.data_types import InstanceConfig, ServerlessConfig
+from tests.rehearse.conftest import Make
+from tests.rehearse.scripted_variant import NO_SWEEPS
+from tests.rehearse.waiting import eventually
+
+
+def stands_still(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
+def test_an_environment_runs_during_calls_only(make: Make) -> None:
+    scripted = make()
+    pid = scripted.tell()["pid"]
+    eventually(lambda: stands_still(pid))
+    (call,) = scripted.hold()
+    eventually(lambda: "holding" in scripted.lines)
+    assert not stands_still(pid)
+    scripted.release()
+    assert not call.result(60).cold
+    eventually(lambda: stands_still(pid))
+
+
+def test_a_provisioned_environment_stands_still_from_its_start(make: Make) -> None:
+    make(config=ServerlessConfig(1024, 2, 1))
+    (started,) = psutil.Process().children()
+    eventually(lambda: stands_still(started.pid))
+
+
+def test_calls_that_follow_each_other_are_answered_by_one_environment(make: Make) -> None:
+    scripted = make(config=ServerlessConfig(1024, 1))
+    assert len({scripted.tell()["pid"] for _ in range(200)}) == 1
+
+
+@pytest.mark.parametrize("instance", [False, True])
+def test_instances_run_on_and_so_does_all_without_freezing(make: Make, instance: bool) -> None:
+    quotas = replace(NO_SWEEPS, freezes=instance)
+    scripted = make(
+        config=InstanceConfig("ml.m5.large") if instance else ServerlessConfig(1024, 1),
+        quotas=quotas,
+    )
+    told = scripted.tell()
+    port = int(told["headers"]["Host"].split(":")[1])
+    for _ in range(20):
+        assert HttpClient(port).request("GET", "/ping", b"", {}, 10)[0] == 200
+
+
+def test_an_environment_that_dies_while_it_stands_still_is_replaced(make: Make) -> None:
+    scripted = make()
+    pid = scripted.tell()["pid"]
+    eventually(lambda: stands_still(pid))
+    os.kill(pid, signal.SIGKILL)
+    (environment,) = psutil.Process().children()
+    environment.wait(10)
+    reply = scripted.ask(do="tell")
+    assert reply.cold
