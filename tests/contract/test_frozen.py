@@ -1,0 +1,107 @@
+"""Test that a server that stands still between requests answers as one that runs on.
+
+The platform may freeze a container as soon as it has answered, for minutes or hours. Time goes on
+meanwhile, and what was due then is due at once when the container runs again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import BLOG, BUNDLED, lines
+from tests.contract import raw, targets
+from tests.contract.test_stop import children, until
+
+MODEL = {"MODEL_DIR": str(BUNDLED)}
+# gunicorn waits 75 seconds for a worker that is silent, and for another request.
+HASTY = f"""
+from serve import server
+options = server.Server.options
+server.Server.options = lambda self: options(self) | {{"timeout": 2, "keepalive": 2}}
+{targets.SERVE}
+"""
+LONGER_SECONDS = 2.5
+
+
+@contextmanager
+def frozen(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Let no process of a server run meanwhile."""
+    family = [psutil.Process(pid) for pid in (process.pid, *children(process.pid))]
+    for each in family:
+        each.send_signal(signal.SIGSTOP)
+    until(lambda: all(each.status() == psutil.STATUS_STOPPED for each in family))
+    try:
+        yield
+    finally:
+        for each in family:
+            each.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def hasty(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[targets.OverHttp, subprocess.Popen[bytes], Path]]:
+    """Run a server whose timeouts are short, and give what it logs, too."""
+    path = tmp_path_factory.mktemp("frozen") / "log"
+    with (
+        path.open("wb") as log,
+        targets.gunicorn(MODEL, log, program=HASTY) as (server, process),
+    ):
+        server.wait(process)
+        yield server, process, path
+
+
+Hasty = tuple[targets.OverHttp, subprocess.Popen[bytes], Path]
+
+
+def test_a_worker_is_not_killed_for_having_stood_still(hasty: Hasty) -> None:
+    server, process, log = hasty
+    before = children(process.pid)
+    for _ in range(3):
+        with frozen(process):
+            time.sleep(LONGER_SECONDS)
+        assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
+    assert children(process.pid) == before
+    assert "WORKER TIMEOUT" not in log.read_text()
+
+
+def test_a_worker_that_alone_stands_still_is_replaced(hasty: Hasty) -> None:
+    server, process, _ = hasty
+    (worker,) = children(process.pid)
+    os.kill(worker, signal.SIGSTOP)
+    until(lambda: children(process.pid) not in ([], [worker]))
+    assert len(lines(server.request("POST", "/invocations", BLOG).body)) == 3
+
+
+def test_a_connection_that_was_kept_is_still_there(hasty: Hasty) -> None:
+    server, process, _ = hasty
+    with raw.connect(server.port) as [connection]:
+        connection.send(raw.request(BLOG))
+        assert connection.answer() is not None
+        with frozen(process):
+            time.sleep(LONGER_SECONDS)
+        # Within a second the server has looked for connections whose time is over.
+        time.sleep(1)
+        connection.send(raw.request(BLOG))
+        assert connection.status() == 200
+
+
+def test_a_request_that_came_while_it_stood_still_is_answered(hasty: Hasty) -> None:
+    server, process, _ = hasty
+    with raw.connect(server.port, 2) as (kept, new):
+        kept.send(raw.request(BLOG))
+        assert kept.answer() is not None
+        with frozen(process):
+            time.sleep(LONGER_SECONDS)
+            for each in (kept, new):
+                each.send(raw.request(BLOG))
+        assert [each.status() for each in (kept, new)] == [200, 200]
