@@ -221,13 +221,14 @@ def sha256(path: Path, gently: bool = False) -> str:
     """
     import hashlib
 
-    digest, began = hashlib.sha256(), time.monotonic()
+    # Of the CPU: a pause after the time in which the process stood still would have no end.
+    digest, began = hashlib.sha256(), time.thread_time()
     for piece in _pieces(path):
         digest.update(piece)
         # Not while the process ends: it waits for this thread.
         if gently and threading.main_thread().is_alive():
-            time.sleep(PAUSES * (time.monotonic() - began))
-        began = time.monotonic()
+            time.sleep(PAUSES * (time.thread_time() - began))
+        began = time.thread_time()
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ meanwhile, and what was due then is due at once when the container runs again.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -30,6 +31,11 @@ server.Server.options = lambda self: options(self) | {{"timeout": 2, "keepalive"
 {targets.SERVE}
 """
 LONGER_SECONDS = 2.5
+QUICK_MINUTES = f"""
+from serve import telemetry
+telemetry.WINDOW_SECONDS = 0.2
+{targets.SERVE}
+"""
 
 
 @contextmanager
@@ -105,3 +111,21 @@ def test_a_request_that_came_while_it_stood_still_is_answered(hasty: Hasty) -> N
             for each in (kept, new):
                 each.send(raw.request(BLOG))
         assert [each.status() for each in (kept, new)] == [200, 200]
+
+
+def test_by_an_answer_all_that_was_counted_in_an_earlier_minute_is_told(tmp_path: Path) -> None:
+    """A server that stands still from then on, and is dropped, would never tell it."""
+    with (
+        (tmp_path / "log").open("wb") as log,
+        (tmp_path / "out").open("wb") as out,
+        targets.gunicorn(MODEL, log, out, QUICK_MINUTES) as (server, process),
+    ):
+        server.wait(process)
+        for count in range(3):
+            for _ in range(2):
+                server.request("POST", "/invocations", BLOG)
+            with frozen(process):
+                time.sleep(LONGER_SECONDS)
+            server.request("POST", "/invocations", BLOG)
+            told = [json.loads(line) for line in (tmp_path / "out").read_bytes().splitlines()]
+            assert sum(line.get("Predictions", 0) for line in told) == 9 * (count + 1)
