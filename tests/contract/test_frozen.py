@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -111,6 +112,33 @@ def test_a_request_that_came_while_it_stood_still_is_answered(hasty: Hasty) -> N
             for each in (kept, new):
                 each.send(raw.request(BLOG))
         assert [each.status() for each in (kept, new)] == [200, 200]
+
+
+def test_what_a_load_leaves_for_later_is_done_in_the_time_of_requests(
+    tmp_path: Path, packed: Path
+) -> None:
+    """Damage that only a hash shows is found, though the server never runs without a request."""
+    directory = shutil.copytree(packed, tmp_path / "model")
+    manifest = json.loads((directory / "manifest.json").read_text())
+    (name,) = (name for name in manifest["files"] if name.endswith(".bin"))
+    manifest["files"][name]["sha256"] = "0" * 64
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    with (
+        (tmp_path / "log").open("wb") as log,
+        targets.gunicorn({"MODEL_DIR": str(directory)}, log) as (server, process),
+    ):
+        server.wait(process)
+
+        def ask() -> int:
+            status = server.request("POST", "/invocations", BLOG).status
+            with frozen(process):
+                time.sleep(0.05)
+            return status
+
+        found = [ask() for _ in range(40)]
+    assert found[:2] == [200, 200]
+    assert found[-1] == 503
+    assert "is damaged: its sha256" in (tmp_path / "log").read_text()
 
 
 def test_by_an_answer_all_that_was_counted_in_an_earlier_minute_is_told(tmp_path: Path) -> None:
