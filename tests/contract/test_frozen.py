@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.conftest import BLOG, BUNDLED, lines
@@ -42,15 +41,11 @@ telemetry.WINDOW_SECONDS = 0.2
 @contextmanager
 def frozen(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Let no process of a server run meanwhile."""
-    family = [psutil.Process(pid) for pid in (process.pid, *children(process.pid))]
-    for each in family:
-        each.send_signal(signal.SIGSTOP)
-    until(lambda: all(each.status() == psutil.STATUS_STOPPED for each in family))
+    targets.freeze(process)
     try:
         yield
     finally:
-        for each in family:
-            each.send_signal(signal.SIGCONT)
+        targets.thaw(process)
 
 
 @pytest.fixture(scope="module")
