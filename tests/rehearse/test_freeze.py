@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from dataclasses import replace
 
 import psutil
@@ -33,8 +31,9 @@ def test_an_environment_runs_during_calls_only(make: Make) -> None:
 
 
 def test_a_provisioned_environment_stands_still_from_its_start(make: Make) -> None:
+    before = set(psutil.Process().children())
     make(config=ServerlessConfig(1024, 2, 1))
-    (started,) = psutil.Process().children()
+    (started,) = set(psutil.Process().children()) - before
     eventually(lambda: stands_still(started.pid))
 
 
@@ -60,8 +59,7 @@ def test_an_environment_that_dies_while_it_stands_still_is_replaced(make: Make) 
     scripted = make()
     pid = scripted.tell()["pid"]
     eventually(lambda: stands_still(pid))
-    os.kill(pid, signal.SIGKILL)
-    (environment,) = psutil.Process().children()
+    environment = psutil.Process(pid)
+    environment.kill()
     environment.wait(10)
-    reply = scripted.ask(do="tell")
-    assert reply.cold
+    assert scripted.ask(do="tell").cold
