@@ -151,15 +151,17 @@ def _end_leftovers(engine: ContainerEngine) -> None:
 
 
 def _announce(rehearsal: Rehearsal, engine: ContainerEngine, given: argparse.Namespace) -> None:
-    """Print the ready line, what to export, and on stderr what the engine cannot impose."""
+    """Print the ready line, what to export, and on stderr what is not imitated."""
+    limits = engine.not_imposed
+    if not given.freeze:
+        limits += ("containers run on between requests (--no-freeze)",)
     if given.json:
         ready: dict[str, Any] = {"ready": True, "url": rehearsal.url, "engine": given.engine}
-        ready |= {"environment": rehearsal.client_environment, "limits": engine.not_imposed}
+        ready |= {"environment": rehearsal.client_environment, "limits": limits}
         ready["freeze"] = given.freeze
         print(json.dumps(ready), flush=True)
         return
-    not_imposed = "; ".join(engine.not_imposed)
-    print(f"rehearse: not imitated by this engine: {not_imposed}", file=sys.stderr)
+    print(f"rehearse: not imitated: {'; '.join(limits)}", file=sys.stderr)
     page = f"{rehearsal.url}{live_page.PATH}"
     print(f"rehearse: {page} shows what happens, in a browser", file=sys.stderr)
     print(f"rehearse: ready at {rehearsal.url}; Ctrl-C ends it. For other terminals:")

@@ -10,6 +10,7 @@ import pytest
 from rehearse.container_engines.running_container import HttpClient
 from rehearse.data_types import InstanceConfig, ServerlessConfig
 from tests.rehearse.conftest import Make
+from tests.rehearse.rehearsal import Rehearsal, rehearsing
 from tests.rehearse.scripted_variant import NO_SWEEPS
 from tests.rehearse.waiting import eventually
 
@@ -53,6 +54,27 @@ def test_instances_run_on_and_so_does_all_without_freezing(make: Make, instance:
     port = int(told["headers"]["Host"].split(":")[1])
     for _ in range(20):
         assert HttpClient(port).request("GET", "/ping", b"", {}, 10)[0] == 200
+
+
+def test_a_rehearsal_says_whether_it_freezes(rehearsal: Rehearsal) -> None:
+    """The server of an endpoint and its worker stand still, or answer whoever asks them."""
+    rehearsal.invoke(rehearsal.endpoint(rehearsal.config(rehearsal.model())))
+    assert rehearsal.ready["freeze"] is True
+    assert "--no-freeze" not in str(rehearsal.ready["limits"])
+    (*_, newest) = servers(rehearsal)
+    eventually(lambda: all(stands_still(each.pid) for each in newest))
+    with rehearsing("--no-freeze") as running:
+        running.invoke(running.endpoint(running.config(running.model())))
+        assert running.ready["freeze"] is False
+        assert "--no-freeze" in str(running.ready["limits"])
+        (family,) = servers(running)
+        assert not any(stands_still(each.pid) for each in family)
+
+
+def servers(rehearsal: Rehearsal) -> list[list[psutil.Process]]:
+    """Return the processes of each environment, the oldest first."""
+    first = sorted(psutil.Process(rehearsal.process.pid).children(), key=psutil.Process.create_time)
+    return [[each, *each.children(recursive=True)] for each in first]
 
 
 def test_an_environment_that_dies_while_it_stands_still_is_replaced(make: Make) -> None:
