@@ -26,6 +26,7 @@ from rehearse.container_engines import ContainerEngine, RunningContainer
 from rehearse.container_engines.docker_engine import DockerEngine
 from rehearse.container_engines.process_engine import ProcessEngine
 from rehearse.container_engines.running_container import LogLines
+from rehearse.data_plane.quotas import Quotas
 from rehearse.data_plane.variant import RunningVariant
 from rehearse.data_types import ContainerDefinition, Invocation, InvocationMetrics, ServerlessConfig
 from rehearse.errors import ContainerEngineError, ModelError, ModelNotReady
@@ -109,9 +110,17 @@ def started(
 
 
 @contextlib.contextmanager
-def serving(engine: ContainerEngine, container: ContainerDefinition) -> Iterator[RunningVariant]:
-    spec = ServerlessConfig(1024, 1)
-    variant = RunningVariant(engine, container, spec, log=lambda _: None, observe=lambda _: None)
+def serving(
+    engine: ContainerEngine, container: ContainerDefinition, freezes: bool = True
+) -> Iterator[RunningVariant]:
+    variant = RunningVariant(
+        engine,
+        container,
+        ServerlessConfig(1024, 1),
+        log=lambda _: None,
+        observe=lambda _: None,
+        quotas=Quotas(freezes=freezes),
+    )
     variant.start()
     try:
         yield variant
@@ -245,7 +254,9 @@ def test_a_call_that_ends_for_want_of_memory_says_so(
 def test_a_worker_that_is_ended_for_want_of_memory_is_told_though_the_container_lives(
     containers: DockerEngine, slim: str
 ) -> None:
-    with serving(containers, ContainerDefinition(slim, BUNDLED, {})) as variant:
+    container = ContainerDefinition(slim, BUNDLED, {})
+    # Nothing can be run in a container that is paused.
+    with serving(containers, container, freezes=False) as variant:
         (found,) = leftovers(containers)
         # What lies in /tmp counts as memory. This leaves enough for gunicorn, not for its worker.
         found.exec_run(["sh", "-c", "head -c 980M /dev/zero >/tmp/filled"], detach=True)
