@@ -221,7 +221,8 @@ def sha256(path: Path, gently: bool = False) -> str:
     """
     import hashlib
 
-    # Of the CPU: a pause after the time in which the process stood still would have no end.
+    # Seconds of the CPU: those of a clock go on while the platform freezes the process, and a pause
+    # of several times as long would take hours.
     digest, began = hashlib.sha256(), time.thread_time()
     for piece in _pieces(path):
         digest.update(piece)
