@@ -83,7 +83,7 @@ class Rehearsal:
         from rehearse.data_plane.invoke_endpoint import InvokeEndpoint
         from rehearse.http_server import Application, ConnectionHandler
         from rehearse.metering import log_filter, metric_math
-        from rehearse.metering.cloudwatch import transform_logger
+        from rehearse.metering.cloudwatch import TrainingMonitor, transform_logger
         from rehearse.moto_patches.cloudwatch import patch_cloudwatch
         from rehearse.moto_patches.logs import patch_logs
         from rehearse.moto_patches.server import patch_server
@@ -98,6 +98,7 @@ class Rehearsal:
             self._engine,
             transform_logger,
             self.bill.add_transform,
+            TrainingMonitor,
             self._s3,
         )
         authority = CertificateAuthority()

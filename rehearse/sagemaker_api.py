@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -16,6 +17,7 @@ from rehearse.control_plane import validation
 from rehearse.control_plane.endpoints import EndpointsBackend
 from rehearse.data_plane.endpoints import Endpoints
 from rehearse.moto_patches.sagemaker import SageMakerResponses, patch_sagemaker
+from rehearse.training_jobs.training_jobs import MakeMonitor, TrainingJobsBackend, asked_of
 
 # botocore's waiters tell so in the user agent (botocore/useragent.py, feature B); the SDKs poll.
 WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")
@@ -23,7 +25,7 @@ WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")
 HOLD_SECONDS = 50.0
 
 
-class Backend(EndpointsBackend, TransformJobsBackend):
+class Backend(EndpointsBackend, TransformJobsBackend, TrainingJobsBackend):
     """moto's backend of one region, with all that it lacks."""
 
 
@@ -81,11 +83,27 @@ class Responses(SageMakerResponses):
             self._backend.wait_for_transform_job(self.parameter("TransformJobName"), HOLD_SECONDS)
         return super().describe_transform_job()
 
+    def create_training_job(self) -> ActionResult:
+        job = self._backend.create_training_job(json.loads(self.body))
+        return ActionResult({"TrainingJobArn": job.arn})
+
     def describe_training_job(self) -> ActionResult:
-        """Name a key, if an empty one, as AWS does; SDK 2 counts on it (estimator.py)."""
-        described: Any = super().describe_training_job().result
-        output = {"KmsKeyId": "", **described["OutputDataConfig"]}
-        return ActionResult({**described, "OutputDataConfig": output})
+        if self._client_waits():
+            self._backend.wait_for_training_job(self.parameter("TrainingJobName"), HOLD_SECONDS)
+        return super().describe_training_job()
+
+    def list_training_jobs(self) -> ActionResult:
+        found, token = self._backend.list_training_jobs(**asked_of(self.parameter))
+        summaries = [each.summary() for each in found]
+        return ActionResult({"TrainingJobSummaries": summaries, "NextToken": token})
+
+    def stop_training_job(self) -> ActionResult:
+        self._backend.stop_training_job(self.parameter("TrainingJobName"))
+        return EmptyResult()
+
+    def delete_training_job(self) -> ActionResult:
+        self._backend.delete_training_job(self.parameter("TrainingJobName"))
+        return EmptyResult()
 
     def update_endpoint(self) -> ActionResult:
         arn = self._backend.update_endpoint(
@@ -121,10 +139,16 @@ def _without_empty(answer: ActionResult) -> ActionResult:
 
 
 def install(
-    endpoints: Endpoints, engine: ContainerEngine, logger: Logger, charge: Charge, s3: Any
+    endpoints: Endpoints,
+    engine: ContainerEngine,
+    logger: Logger,
+    charge: Charge,
+    monitor: MakeMonitor,
+    s3: Any,
 ) -> None:
     """Let moto use this backend and these responses."""
     Backend.running, Backend.engine, Backend.s3 = endpoints, engine, s3
     # Plain functions would become methods.
     Backend.logger, Backend.charge = staticmethod(logger), staticmethod(charge)
+    Backend.monitor = staticmethod(monitor)
     patch_sagemaker(Backend, Responses)

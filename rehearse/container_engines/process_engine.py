@@ -14,15 +14,19 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from rehearse.container_engines.running_container import LogLines, RunningContainer
-from rehearse.data_types import ContainerDefinition
+from rehearse.data_types import ContainerDefinition, TrainingContainer
 from rehearse.errors import ContainerEngineError
 from rehearse.owner import is_dead, owner, read_mark, started
+
+if TYPE_CHECKING:
+    from rehearse.container_engines.process_training import ProcessTraining
 
 # What a program needs to start at all. All else it gets from CreateModel, as a container does.
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "HOME", "TMPDIR")
@@ -42,7 +46,7 @@ class ProcessEngine:
         "the file system is writable, and all of this machine's",
         "the user is yours, with your rights",
         "/dev/shm is there",
-        "the image is not looked at: the local `serve` runs",
+        "the image is not looked at: the local `serve` runs, or `train`",
     )
 
     def __init__(self, command: Sequence[str] = (sys.executable, "-m", "serve")) -> None:
@@ -55,29 +59,24 @@ class ProcessEngine:
         """Start a process; raise ContainerEngineError if the command cannot be run."""
         with contextlib.ExitStack() as undo:
             try:
-                reserved = undo.enter_context(_reserve_port())
+                reserved = undo.enter_context(reserve_port())
             except OSError as error:
                 raise ContainerEngineError(f"no port can be had: {error.strerror}") from error
             port = reserved.getsockname()[1]
             own = {"MEMORY_SIZE_IN_MB": str(memory_mb), **definition.environment}
             if definition.model_dir:
                 own["MODEL_DIR"] = str(definition.model_dir)
-            inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-            try:
-                process = subprocess.Popen(
-                    self._command,
-                    env={**inherited, **own, "SAGEMAKER_BIND_TO_PORT": str(port)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    # A group of its own, so that workers end with it, and Ctrl-C is ours alone.
-                    start_new_session=True,
-                )
-            except OSError as error:
-                words = " ".join(self._command)
-                raise ContainerEngineError(f"`{words}` cannot be run: {error.strerror}") from error
+            process = launch(self._command, {**own, "SAGEMAKER_BIND_TO_PORT": str(port)})
             undo.pop_all()
         running = ProcessContainer(process, reserved, log, self._started.discard)
+        self._started.add(running)
+        return running
+
+    def train(self, container: TrainingContainer, log: Callable[[str], None]) -> ProcessTraining:
+        from rehearse.container_engines import process_training
+
+        process = process_training.start(container)
+        running = process_training.ProcessTraining(process, log, self._started.discard)
         self._started.add(running)
         return running
 
@@ -88,6 +87,27 @@ class ProcessEngine:
 
     def end_leftovers(self) -> int:
         return end_leftover_processes()
+
+
+def launch(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Run a command with these variables and those that any program needs.
+
+    Raises ContainerEngineError.
+    """
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    try:
+        return subprocess.Popen(
+            command,
+            env={**inherited, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # A group of its own, so that workers end with it, and Ctrl-C is ours alone.
+            start_new_session=True,
+        )
+    except OSError as error:
+        words = " ".join(command)
+        raise ContainerEngineError(f"`{words}` cannot be run: {error.strerror}") from error
 
 
 def end_leftover_processes() -> int:
@@ -170,7 +190,7 @@ class ProcessContainer(RunningContainer):
         lines.end()
 
 
-def _reserve_port() -> socket.socket:
+def reserve_port() -> socket.socket:
     """Bind a socket that never listens to a free port, so that the port stays ours.
 
     Others may bind it with SO_REUSEADDR, as servers do, but it is given to nobody by chance.
