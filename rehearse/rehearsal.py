@@ -83,7 +83,6 @@ class Rehearsal:
         from rehearse.data_plane.invoke_endpoint import InvokeEndpoint
         from rehearse.http_server import Application, ConnectionHandler
         from rehearse.metering import log_filter, metric_math
-        from rehearse.metering.cloudwatch import TrainingMonitor, transform_logger
         from rehearse.moto_patches.cloudwatch import patch_cloudwatch
         from rehearse.moto_patches.logs import patch_logs
         from rehearse.moto_patches.server import patch_server
@@ -93,14 +92,7 @@ class Rehearsal:
         patch_server()
         patch_cloudwatch(metric_math.evaluate)
         patch_logs(log_filter.compiled)
-        sagemaker_api.install(
-            self.endpoints,
-            self._engine,
-            transform_logger,
-            self.bill.add_transform,
-            TrainingMonitor,
-            self._s3,
-        )
+        sagemaker_api.install(self.endpoints, self._engine, self.bill.add_transform, self._s3)
         authority = CertificateAuthority()
         authority.write(self._certificates)
         self._assume_role()

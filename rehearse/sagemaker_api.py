@@ -11,13 +11,14 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import camelcase_to_underscores
 from moto.sagemaker.exceptions import ValidationError
 
-from rehearse.batch.transform_jobs import Charge, Logger, TransformJobsBackend
+from rehearse.batch.transform_jobs import Charge, TransformJobsBackend
 from rehearse.container_engines import ContainerEngine
 from rehearse.control_plane import validation
 from rehearse.control_plane.endpoints import EndpointsBackend
 from rehearse.data_plane.endpoints import Endpoints
+from rehearse.metering.cloudwatch import transform_logger
 from rehearse.moto_patches.sagemaker import SageMakerResponses, patch_sagemaker
-from rehearse.training_jobs.training_jobs import MakeMonitor, TrainingJobsBackend, asked_of
+from rehearse.training_jobs.training_jobs import TrainingJobsBackend, asked_of
 
 # botocore's waiters tell so in the user agent (botocore/useragent.py, feature B); the SDKs poll.
 WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")
@@ -138,17 +139,9 @@ def _without_empty(answer: ActionResult) -> ActionResult:
     return ActionResult({name: value for name, value in described.items() if value != {}})
 
 
-def install(
-    endpoints: Endpoints,
-    engine: ContainerEngine,
-    logger: Logger,
-    charge: Charge,
-    monitor: MakeMonitor,
-    s3: Any,
-) -> None:
+def install(endpoints: Endpoints, engine: ContainerEngine, charge: Charge, s3: Any) -> None:
     """Let moto use this backend and these responses."""
     Backend.running, Backend.engine, Backend.s3 = endpoints, engine, s3
     # Plain functions would become methods.
-    Backend.logger, Backend.charge = staticmethod(logger), staticmethod(charge)
-    Backend.monitor = staticmethod(monitor)
+    Backend.logger, Backend.charge = staticmethod(transform_logger), staticmethod(charge)
     patch_sagemaker(Backend, Responses)

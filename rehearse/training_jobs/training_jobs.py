@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from moto.core.utils import camelcase_to_underscores
 from moto.sagemaker.exceptions import ResourceInUseException, ValidationError
@@ -18,6 +18,7 @@ from rehearse.control_plane.models import ModelsBackend
 from rehearse.control_plane.one_at_a_time import CHANGING, one_at_a_time
 from rehearse.data_plane import artifacts
 from rehearse.errors import RehearsalEnds, TrainingError, one_line
+from rehearse.metering.cloudwatch import TrainingMonitor
 from rehearse.training_jobs import metrics
 from rehearse.training_jobs.folders import HOST
 from rehearse.training_jobs.records import TrainingJobRecord
@@ -40,27 +41,10 @@ SORTED_BY = {
 }
 
 
-class Monitor(Protocol):
-    """Makes the functions that write a job's log lines and its metrics."""
-
-    def log(self, line: str) -> None:
-        """Write a line."""
-
-    def measure(self, name: str, value: float) -> None:
-        """Write a value of a metric."""
-
-
-class MakeMonitor(Protocol):
-    """Makes the monitor of a job, by account, region, name and log stream."""
-
-    def __call__(self, account_id: str, region: str, job: str, stream: str, /) -> Monitor: ...
-
-
 class TrainingJobsBackend(ModelsBackend):
     """The training jobs of one region."""
 
     engine: ClassVar[ContainerEngine]
-    monitor: ClassVar[MakeMonitor]
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
@@ -187,7 +171,7 @@ class TrainingJobsBackend(ModelsBackend):
     def _training(self, job: TrainingJobRecord, stop: Stop) -> str:
         name = job.training_job_name
         stream = f"{name}/{HOST}-{int(time.time())}"
-        monitor = self.monitor(self.account_id, self.region_name, name, stream)
+        monitor = TrainingMonitor(self.account_id, self.region_name, name, stream)
         definitions = job.asked["AlgorithmSpecification"].get("MetricDefinitions") or []
 
         def log(line: str) -> None:
