@@ -15,6 +15,7 @@ from typing import Any
 
 from docker.errors import DockerException, NotFound
 from docker.models.containers import Container as DockersContainer
+from docker.types import Mount
 
 from platform_facts import OPT_ML
 from rehearse.container_engines.docker_engine import DockerContainer
@@ -28,12 +29,15 @@ INPUT = "input"
 def options(container: TrainingContainer) -> dict[str, Any]:
     """Return the keyword arguments of docker-py's `containers.create`.
 
-    An instance has no sandbox: a root that can be written, the user of the image, the network.
+    An instance has no sandbox: a root that can be written, the user of the image, the network. What
+    the image itself has at /opt/ml is not seen:
+    https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-dockerfile.html
     """
     return {
         "entrypoint": list(container.entrypoint) or None,
         "environment": dict(container.environment),
         "hostname": "algo-1",
+        "mounts": [Mount(OPT_ML, None, type="volume", no_copy=True)],
         "network_mode": "none" if container.isolated else None,
     }
 

@@ -20,7 +20,7 @@ from rehearse.training_jobs.folders import relative_name
 from tests.rehearse.rehearsal import IMAGE, ROLE, Rehearsal, rehearsing
 from tests.rehearse.waiting import eventually
 
-SCRIPT = str(Path(__file__).with_name("scripted_training.py"))
+SCRIPT = Path(__file__).with_name("scripted_training.py")
 METRICS = [{"Name": "train:loss", "Regex": r"loss=([0-9.e+-]+)"}]
 TOLD = "/aws/sagemaker/TrainingJobs"
 
@@ -30,14 +30,14 @@ def request(name: str, **changes: Any) -> dict[str, Any]:
     algorithm = {
         "TrainingImage": IMAGE,
         "TrainingInputMode": "File",
-        "ContainerEntrypoint": [sys.executable, SCRIPT],
+        "ContainerEntrypoint": [sys.executable, str(SCRIPT)],
         "MetricDefinitions": METRICS,
         **changes.pop("AlgorithmSpecification", {}),
     }
     return {
         "TrainingJobName": name,
         "RoleArn": ROLE,
-        "AlgorithmSpecification": algorithm,
+        "AlgorithmSpecification": {each: given for each, given in algorithm.items() if given != []},
         "OutputDataConfig": {"S3OutputPath": "s3://jobs/out/"},
         "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
         "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
@@ -338,7 +338,7 @@ def test_jobs_end_with_the_rehearsal(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (job,) = (
             each
             for each in psutil.Process(rehearsal.process.pid).children()
-            if SCRIPT in each.cmdline()
+            if str(SCRIPT) in each.cmdline()
         )
         begun = time.monotonic()
     assert time.monotonic() - begun < 30
