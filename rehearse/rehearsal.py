@@ -71,6 +71,7 @@ class Rehearsal:
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_CA_BUNDLE": str(self._certificates),
+            "REQUESTS_CA_BUNDLE": str(self._certificates),  # SageMaker SDK 2 tells AWS of its use
             "HTTPS_PROXY": self.url,
             "NO_PROXY": f"{HOST},localhost",
         }
