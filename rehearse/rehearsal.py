@@ -59,7 +59,7 @@ class Rehearsal:
         self._socket = _listen(port)
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self.endpoints = Endpoints(self._variant, self.bill.changed, self._answered)
-        self._live = LivePage(self.endpoints, self.bill.as_json)
+        self._live = LivePage(self.endpoints, self.bill.totals)
         self._certificates = self.endpoints.cleanup.new_folder() / "certificates.pem"
 
     @property

@@ -146,18 +146,21 @@ class Bill:
         with self._lock:
             return list(self._charges)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it, as `rehearse bill --json` prints it."""
+    def totals(self) -> dict[str, Any]:
+        """Return what was used and what it costs, without the invocations one by one."""
         usage = [_row(each) for each in self.usage()]
         with self._lock:
             transforms = [asdict(each) for each in self._transforms]
         return {
             "prices": {"region": self._prices.region, "dated": self._prices.dated},
             "accounts": usage,
-            "calls": [_row(each) for each in self.charges()],
             "transform_jobs": transforms,
             "usd": sum(each["usd"] or 0.0 for each in (*usage, *transforms)),
         }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, as `rehearse bill --json` prints it."""
+        return {**self.totals(), "calls": [_row(each) for each in self.charges()]}
 
     def _charge(
         self, arn: str, variant: str, config: VariantConfig, metrics: InvocationMetrics
