@@ -85,12 +85,14 @@ class Rehearsal:
         from rehearse.http_server import Application, ConnectionHandler
         from rehearse.metering import log_filter, metric_math
         from rehearse.moto_patches.cloudwatch import patch_cloudwatch
+        from rehearse.moto_patches.iam import patch_iam
         from rehearse.moto_patches.logs import patch_logs
         from rehearse.moto_patches.server import patch_server
         from rehearse.proxy import CertificateAuthority
 
         self._s3 = self.client("s3")
         patch_server()
+        patch_iam()
         patch_cloudwatch(metric_math.evaluate)
         patch_logs(log_filter.compiled)
         sagemaker_api.install(self.endpoints, self._engine, self.bill.add_transform, self._s3)

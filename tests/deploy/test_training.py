@@ -1,4 +1,4 @@
-"""SDK 2 trains a tiny model in the rehearsal, and deploys what the job has made, serverless."""
+"""Both SDKs train a tiny model in the rehearsal, and SDK 2 deploys what its job has made."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ NOTEBOOK = ROOT / "tests" / "deploy" / "fit_and_deploy.py"
 
 
 @pytest.fixture(scope="module")
-def told(
-    module_account: Account, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Any]]:
+def given(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return a file of examples, the folder of a checkpoint, the name of an image."""
+    data = tmp_path_factory.mktemp("data") / "train.jsonl"
+    json_lines(data, rows(32, 1))
+    return [str(data), str(checkpoint), IMAGE]
+
+
+@pytest.fixture(scope="module")
+def told(module_account: Account, given: list[str]) -> Iterator[dict[str, Any]]:
     """Run the notebook, and return what it tells as JSON and all that it prints."""
     python = program("sdk_v2", "python")
-    data = tmp_path_factory.mktemp("data")
-    json_lines(data / "train.jsonl", rows(32, 1))
-    given = [str(data / "train.jsonl"), str(checkpoint), IMAGE]
     out = output(module_account.start(python, str(NOTEBOOK), *given))
     *printed, last = out.strip().splitlines()
     yield {**json.loads(last), "printed": "\n".join(printed)}
@@ -54,3 +57,12 @@ def test_a_job_that_has_been_trained_is_attached(
     assert model["PrimaryContainer"]["ModelDataUrl"] == told["model_data"]
     assert out.count("predicted_label") == 3
     module_account.run("delete.py", "sentiment", "--yes")
+
+
+def test_sdk_3_trains(module_account: Account, given: list[str]) -> None:
+    script = str(NOTEBOOK.with_name("train_with_sdk_v3.py"))
+    output(module_account.start(program("sdk_v3", "python"), script, *given))
+    (job,) = module_account.rehearsal.client("sagemaker").list_training_jobs(
+        NameContains="with-sdk-3"
+    )["TrainingJobSummaries"]
+    assert job["TrainingJobStatus"] == "Completed"
