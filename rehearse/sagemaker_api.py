@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from moto.core.common_types import TYPE_RESPONSE
@@ -18,12 +19,18 @@ from rehearse.control_plane.endpoints import EndpointsBackend
 from rehearse.data_plane.endpoints import Endpoints
 from rehearse.metering.cloudwatch import transform_logger
 from rehearse.moto_patches.sagemaker import SageMakerResponses, patch_sagemaker
-from rehearse.training_jobs.training_jobs import TrainingJobsBackend, asked_of
+from rehearse.training_jobs.training_jobs import TrainingJobsBackend
 
 # botocore's waiters tell so in the user agent (botocore/useragent.py, feature B); the SDKs poll.
 WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")
 # Less than the minute after which boto3 gives up.
 HOLD_SECONDS = 50.0
+
+
+LISTED_BY = (
+    "NameContains CreationTimeAfter CreationTimeBefore SortBy SortOrder MaxResults NextToken"
+).split()
+JOBS_LISTED_BY = [*LISTED_BY, "StatusEquals", "LastModifiedTimeAfter", "LastModifiedTimeBefore"]
 
 
 class Backend(EndpointsBackend, TransformJobsBackend, TrainingJobsBackend):
@@ -58,13 +65,7 @@ class Responses(SageMakerResponses):
         return super().create_endpoint_config()
 
     def list_models(self) -> ActionResult:
-        names = ("NameContains", "CreationTimeBefore", "CreationTimeAfter", "SortBy", "SortOrder")
-        asked = {
-            camelcase_to_underscores(name): value
-            for name in (*names, "MaxResults", "NextToken")
-            if (value := self.parameter(name)) is not None
-        }
-        found, token = self._backend.list_models(**asked)
+        found, token = self._backend.list_models(**self._given(LISTED_BY))
         summaries = [each.response_object for each in found]
         return ActionResult({"Models": summaries, "NextToken": token})
 
@@ -94,7 +95,10 @@ class Responses(SageMakerResponses):
         return super().describe_training_job()
 
     def list_training_jobs(self) -> ActionResult:
-        found, token = self._backend.list_training_jobs(**asked_of(self.parameter))
+        for name in ("WarmPoolStatusEquals", "TrainingPlanArnEquals"):
+            if self.parameter(name):
+                raise ValidationError(f"{name} is not imitated by the rehearsal.")
+        found, token = self._backend.list_training_jobs(**self._given(JOBS_LISTED_BY))
         summaries = [each.summary() for each in found]
         return ActionResult({"TrainingJobSummaries": summaries, "NextToken": token})
 
@@ -124,6 +128,14 @@ class Responses(SageMakerResponses):
     def stop_transform_job(self) -> ActionResult:
         self._backend.stop_transform_job(self.parameter("TransformJobName"))
         return EmptyResult()
+
+    def _given(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return those of these members that the request has, named as arguments."""
+        return {
+            camelcase_to_underscores(name): value
+            for name in names
+            if (value := self.parameter(name)) is not None
+        }
 
     def _client_waits(self) -> bool:
         """Return whether the client sleeps for 5 to 60 seconds unless all is over.

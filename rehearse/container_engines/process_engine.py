@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
@@ -28,6 +28,7 @@ from rehearse.owner import is_dead, owner, read_mark, started
 if TYPE_CHECKING:
     from rehearse.container_engines.process_training import ProcessTraining
 
+Started = TypeVar("Started", bound="ProcessContainer")
 # What a program needs to start at all. All else it gets from CreateModel, as a container does.
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "HOME", "TMPDIR")
 READ_BYTES = 64 * 1024
@@ -57,26 +58,35 @@ class ProcessEngine:
         self, definition: ContainerDefinition, memory_mb: int, log: Callable[[str], None]
     ) -> ProcessContainer:
         """Start a process; raise ContainerEngineError if the command cannot be run."""
-        with contextlib.ExitStack() as undo:
-            try:
-                reserved = undo.enter_context(reserve_port())
-            except OSError as error:
-                raise ContainerEngineError(f"no port can be had: {error.strerror}") from error
-            port = reserved.getsockname()[1]
-            own = {"MEMORY_SIZE_IN_MB": str(memory_mb), **definition.environment}
-            if definition.model_dir:
-                own["MODEL_DIR"] = str(definition.model_dir)
-            process = launch(self._command, {**own, "SAGEMAKER_BIND_TO_PORT": str(port)})
-            undo.pop_all()
-        running = ProcessContainer(process, reserved, log, self._started.discard)
-        self._started.add(running)
-        return running
+        own = {"MEMORY_SIZE_IN_MB": str(memory_mb), **definition.environment}
+        if definition.model_dir:
+            own["MODEL_DIR"] = str(definition.model_dir)
+        return self._run(ProcessContainer, self._command, own, log)
 
     def train(self, container: TrainingContainer, log: Callable[[str], None]) -> ProcessTraining:
         from rehearse.container_engines import process_training
 
-        process = process_training.start(container)
-        running = process_training.ProcessTraining(process, log, self._started.discard)
+        command = process_training.command(container)
+        own = {**container.environment, process_training.BASE_DIR: str(container.folder)}
+        return self._run(process_training.ProcessTraining, command, own, log)
+
+    def _run(
+        self,
+        kind: type[Started],
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Callable[[str], None],
+    ) -> Started:
+        """Run a command with these variables, and a port of its own."""
+        with contextlib.ExitStack() as undo:
+            try:
+                reserved = undo.enter_context(_reserve_port())
+            except OSError as error:
+                raise ContainerEngineError(f"no port can be had: {error.strerror}") from error
+            port = reserved.getsockname()[1]
+            process = _launch(command, {**environment, "SAGEMAKER_BIND_TO_PORT": str(port)})
+            undo.pop_all()
+        running = kind(process, reserved, log, self._started.discard)
         self._started.add(running)
         return running
 
@@ -89,7 +99,7 @@ class ProcessEngine:
         return end_leftover_processes()
 
 
-def launch(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _launch(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Run a command with these variables and those that any program needs.
 
     Raises ContainerEngineError.
@@ -190,7 +200,7 @@ class ProcessContainer(RunningContainer):
         lines.end()
 
 
-def reserve_port() -> socket.socket:
+def _reserve_port() -> socket.socket:
     """Bind a socket that never listens to a free port, so that the port stays ours.
 
     Others may bind it with SO_REUSEADDR, as servers do, but it is given to nobody by chance.

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
-from rehearse.container_engines.process_engine import ProcessContainer, launch, reserve_port
+from rehearse.container_engines.process_engine import ProcessContainer
 from rehearse.container_engines.running_container import LOG_READER_SECONDS
 from rehearse.data_types import TrainingContainer
 
@@ -19,23 +18,13 @@ TRAIN = (sys.executable, "-m", "training.train")
 BASE_DIR = "SAGEMAKER_BASE_DIR"
 
 
-def start(container: TrainingContainer) -> subprocess.Popen[bytes]:
-    """Start the process; raise ContainerEngineError if it cannot be run."""
-    command = [*container.entrypoint, *container.arguments] if container.entrypoint else TRAIN
-    return launch(command, {**container.environment, BASE_DIR: str(container.folder)})
+def command(container: TrainingContainer) -> Sequence[str]:
+    """Return what is run."""
+    return (*container.entrypoint, *container.arguments) if container.entrypoint else TRAIN
 
 
 class ProcessTraining(ProcessContainer):
     """The process of a training job and those below it."""
-
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        log: Callable[[str], None],
-        on_end: Callable[[Any], None],
-    ) -> None:
-        # Nobody asks for its port.
-        super().__init__(process, reserve_port(), log, on_end)
 
     def wait(self, seconds: float) -> int | None:
         """Wait so many seconds at most; return the exit code, or None while it runs."""

@@ -27,8 +27,8 @@ FLAGS = (
 )
 # What the SDKs show while they wait. The documentation has some of these messages:
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_SecondaryStatusTransition.html
-# The others were seen in https://github.com/aws/amazon-sagemaker-examples/issues/842 and
-# https://github.com/aws/sagemaker-python-sdk/issues/1937
+# Others were seen in https://github.com/aws/amazon-sagemaker-examples/issues/842 and
+# https://github.com/aws/sagemaker-python-sdk/issues/1968; those of the other ends are ours.
 MESSAGES = {
     "Starting": "Starting the training job",
     "Downloading": "Downloading input data",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from moto.core.utils import camelcase_to_underscores
 from moto.sagemaker.exceptions import ResourceInUseException, ValidationError
 from moto.utilities.paginator import paginate
 
@@ -203,19 +202,6 @@ class TrainingJobsBackend(ModelsBackend):
             ).run()
         finally:
             artifacts.remove(folder)
-
-
-def asked_of(parameter: Callable[[str], Any]) -> dict[str, Any]:
-    """Return the arguments of list_training_jobs that a request gives."""
-    names = (
-        "NameContains StatusEquals CreationTimeAfter CreationTimeBefore LastModifiedTimeAfter "
-        "LastModifiedTimeBefore SortBy SortOrder MaxResults NextToken"
-    ).split()
-    return {
-        camelcase_to_underscores(name): value
-        for name in names
-        if (value := parameter(name)) is not None
-    }
 
 
 def _between(when: datetime, after: datetime | None, before: datetime | None) -> bool:
