@@ -18,6 +18,8 @@ from rehearse.data_plane import artifacts
 from rehearse.errors import TrainingError, one_line
 
 HOST = "algo-1"
+# Where checkpoints lie unless the job says otherwise.
+CHECKPOINTS = f"{OPT_ML}/checkpoints"
 
 
 class JobFolder:
@@ -53,7 +55,7 @@ class JobFolder:
         config = self._asked.get("CheckpointConfig")
         if not config:
             return None
-        local = config.get("LocalPath") or f"{OPT_ML}/checkpoints"
+        local = config.get("LocalPath") or CHECKPOINTS
         return self.path / PurePosixPath(local).relative_to(OPT_ML)
 
     def failure(self) -> str:

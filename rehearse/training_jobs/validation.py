@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from moto.sagemaker.exceptions import ValidationError
@@ -16,6 +17,10 @@ from moto.sagemaker.exceptions import ValidationError
 from platform_facts import OPT_ML
 from rehearse.data_plane import artifacts
 from rehearse.errors import ArtifactError
+from rehearse.training_jobs.folders import CHECKPOINTS
+
+# ChannelName in botocore's service model.
+CHANNEL = re.compile(r"[A-Za-z0-9.\-_]+")
 
 
 def check_training_job(asked: Mapping[str, Any], s3: Any, region: str) -> None:
@@ -34,7 +39,8 @@ def check_training_job(asked: Mapping[str, Any], s3: Any, region: str) -> None:
     _check_address(output["S3OutputPath"])
     if checkpoints := asked.get("CheckpointConfig"):
         _check_address(checkpoints["S3Uri"])
-        if not checkpoints.get("LocalPath", OPT_ML).startswith(OPT_ML):
+        local = PurePosixPath(checkpoints.get("LocalPath") or CHECKPOINTS)
+        if PurePosixPath(OPT_ML) not in local.parents or ".." in local.parts:
             raise ValidationError(f"The rehearsal keeps checkpoints below {OPT_ML} only.")
     names = [each["ChannelName"] for each in asked.get("InputDataConfig") or ()]
     for name in names:
@@ -72,6 +78,11 @@ def _check_metric(definition: Mapping[str, str]) -> None:
 
 def _check_channel(channel: Mapping[str, Any], job_mode: str) -> None:
     name = channel["ChannelName"]
+    if not CHANNEL.fullmatch(name) or name in (".", ".."):
+        raise ValidationError(
+            f"1 validation error detected: Value '{name}' at 'channelName' failed to satisfy "
+            f"constraint: Member must satisfy regular expression pattern: {CHANNEL.pattern}"
+        )
     if (channel.get("InputMode") or job_mode) == "Pipe":
         raise ValidationError(
             f"Channel {name}: input mode Pipe is not imitated by the rehearsal; use File or "

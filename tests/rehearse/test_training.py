@@ -310,6 +310,9 @@ ONE = "s3://jobs/there"
             "must have a group",
         ),
         ({"CheckpointConfig": {"S3Uri": ONE, "LocalPath": "/else"}}, "below /opt/ml"),
+        ({"CheckpointConfig": {"S3Uri": ONE, "LocalPath": "/opt/ml/../x"}}, "below /opt/ml"),
+        ({"InputDataConfig": [channel("..", ONE)]}, "channelName"),
+        ({"InputDataConfig": [channel("a/../../b", ONE)]}, "channelName"),
         ({"TrainingJobName": "no_underscore"}, "trainingJobName"),
     ],
 )
