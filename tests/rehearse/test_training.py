@@ -6,7 +6,6 @@ import io
 import json
 import sys
 import tarfile
-import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from platform_facts import TRAINING_STOP_SECONDS
 from rehearse.training_jobs.folders import relative_name
 from tests.rehearse.rehearsal import IMAGE, ROLE, Rehearsal, rehearsing
 from tests.rehearse.waiting import eventually
@@ -332,18 +332,40 @@ def test_what_cannot_run_is_refused(
     assert "refused" not in names
 
 
-def test_jobs_end_with_the_rehearsal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that ignores SIGTERM does not hold it up, and leaves no folder."""
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder for temporary files of a rehearsal that is started here."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    return tmp_path
+
+
+def process_of(rehearsal: Rehearsal) -> psutil.Process:
+    """Return the process of the one job that runs."""
+    (found,) = (
+        each
+        for each in psutil.Process(rehearsal.process.pid).children()
+        if str(SCRIPT) in each.cmdline()
+    )
+    return found
+
+
+def test_jobs_end_with_the_rehearsal(temporary: Path) -> None:
+    """A job that ignores SIGTERM does not hold it up, and leaves no folder."""
     with rehearsing() as rehearsal:
         holding(rehearsal, Environment={"STUBBORN": "1"})
-        (job,) = (
-            each
-            for each in psutil.Process(rehearsal.process.pid).children()
-            if str(SCRIPT) in each.cmdline()
-        )
+        job = process_of(rehearsal)
         begun = time.monotonic()
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < TRAINING_STOP_SECONDS
     assert not job.is_running()
-    assert list(tmp_path.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_what_a_killed_rehearsal_leaves_of_a_job_is_ended(temporary: Path) -> None:
+    with rehearsing() as rehearsal:
+        holding(rehearsal, Environment={"STUBBORN": "1"})
+        job = process_of(rehearsal)
+        rehearsal.process.kill()
+    assert job.is_running()
+    with rehearsing():
+        eventually(lambda: not job.is_running())
+    assert list(temporary.iterdir()) == []
