@@ -26,6 +26,7 @@ BENCHMARKS = {
         "benchmarks.forecast.command",
         "what `rehearse forecast` says beside rehearsals",
     ),
+    "sizing": ("benchmarks.sizing.command", "what `rehearse size` recommends for three containers"),
     "models": ("benchmarks.models.command", "every architecture, served and packed"),
     "compression": (
         "benchmarks.compression.command",

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 # What a load leaves for later waits for the first prediction, or so long for one to be wanted.
 SETTLE_AFTER_SECONDS = 1.0
+# A wait of that second that took so long: the platform has frozen the process, as it does between
+# requests, and has thawed it for the first one, which is about to come.
+FROZEN_SECONDS = 2.0
 # The first answer has the CPU to itself for this long, to be written and sent.
 ANSWER_SECONDS = 0.02
 
@@ -180,8 +183,12 @@ class Loader(Generic[T]):
         self.status = self.loaded.status
 
     def _settle(self) -> None:
+        began = self._clock()
+        tried = self.tried.wait(SETTLE_AFTER_SECONDS)
         # From a cold disk a first prediction may take long, and settling would read as much again.
-        if self.tried.wait(SETTLE_AFTER_SECONDS) or (self.wanted.is_set() and self.tried.wait()):
+        if not tried and (self.wanted.is_set() or self._clock() - began > FROZEN_SECONDS):
+            tried = self.tried.wait()
+        if tried:
             time.sleep(ANSWER_SECONDS)
         if self.loaded is not None and self._settle_once is not None:
             self._settle_once(self.loaded)

@@ -94,6 +94,7 @@ def _add_up(serve: argparse.ArgumentParser) -> None:
         help="when an environment without calls is dropped, which the platform does not publish "
         "(default: %(default)s)",
     )
+    sizing_options.add_no_freeze(serve)
     serve.add_argument("--prices", type=Path, help="a file like rehearse/prices.toml")
     serve.add_argument("--json", action="store_true", help="print the ready line as JSON")
 

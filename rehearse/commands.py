@@ -30,6 +30,7 @@ NO_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.dev
 def up(given: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; then leave nothing behind."""
     from rehearse import container_engines
+    from rehearse.data_plane.quotas import Quotas
     from rehearse.metering.bill import text
     from rehearse.rehearsal import Rehearsal
 
@@ -40,7 +41,14 @@ def up(given: argparse.Namespace) -> int:
     # Before anything is started: a signal that comes meanwhile is not lost.
     with signals.received() as received:
         engine = container_engines.open_engine(given.engine)
-        rehearsal = Rehearsal(engine, given.port, given.region, given.idle_seconds, given.prices)
+        rehearsal = Rehearsal(
+            engine,
+            given.port,
+            given.region,
+            given.idle_seconds,
+            given.prices,
+            Quotas(freezes=given.freeze),
+        )
         try:
             rehearsal.start()
             _end_leftovers(engine)
@@ -143,14 +151,17 @@ def _end_leftovers(engine: ContainerEngine) -> None:
 
 
 def _announce(rehearsal: Rehearsal, engine: ContainerEngine, given: argparse.Namespace) -> None:
-    """Print the ready line, what to export, and on stderr what the engine cannot impose."""
+    """Print the ready line, what to export, and on stderr what is not imitated."""
+    limits = engine.not_imposed
+    if not given.freeze:
+        limits += ("containers run on between requests (--no-freeze)",)
     if given.json:
         ready: dict[str, Any] = {"ready": True, "url": rehearsal.url, "engine": given.engine}
-        ready |= {"environment": rehearsal.client_environment, "limits": engine.not_imposed}
+        ready |= {"environment": rehearsal.client_environment, "limits": limits}
+        ready["freeze"] = given.freeze
         print(json.dumps(ready), flush=True)
         return
-    not_imposed = "; ".join(engine.not_imposed)
-    print(f"rehearse: not imitated by this engine: {not_imposed}", file=sys.stderr)
+    print(f"rehearse: not imitated: {'; '.join(limits)}", file=sys.stderr)
     page = f"{rehearsal.url}{live_page.PATH}"
     print(f"rehearse: {page} shows what happens, in a browser", file=sys.stderr)
     print(f"rehearse: ready at {rehearsal.url}; Ctrl-C ends it. For other terminals:")

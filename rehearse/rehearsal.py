@@ -17,6 +17,7 @@ from rehearse import live_page
 from rehearse.container_engines import ContainerEngine
 from rehearse.data_plane.capture import capture
 from rehearse.data_plane.endpoints import Endpoints
+from rehearse.data_plane.quotas import Quotas
 from rehearse.data_plane.variant import RunningVariant
 from rehearse.data_types import (
     Invocation,
@@ -42,7 +43,7 @@ class Rehearsal:
     """One rehearsal. moto's state belongs to the process: one at a time in a process.
 
     An environment without calls is dropped after `idle_seconds`; `prices` is another list than
-    rehearse/prices.toml.
+    rehearse/prices.toml; `quotas` are what calls are held to.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Rehearsal:
         region: str,
         idle_seconds: float,
         prices: Path | None,
+        quotas: Quotas,
     ) -> None:
         self._engine, self._region, self._idle_seconds = engine, region, idle_seconds
+        self._quotas = quotas
         _check_region(region)
         self.bill = Bill(Prices.nearest(region, prices))
         self._socket = _listen(port)
@@ -186,6 +189,7 @@ class Rehearsal:
             log=_never_failing(log),
             observe=_never_failing(observe),
             idle_seconds=self._idle_seconds,
+            quotas=self._quotas,
             name=variant.name,
         )
         return running

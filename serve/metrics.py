@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from model_handler import Handler, Labels, Output, Prediction, Usage
+from serve.settings import STILL_SECONDS
 
 if TYPE_CHECKING:
     from serve.user_code import UserCode
@@ -26,8 +28,11 @@ class Values(NamedTuple):
     dimensions: Mapping[str, str] = {}  # of a type without methods to change it
 
 
-def embed(values: Values, endpoint: str) -> dict[str, Any]:
-    """Return the members of a log line; `endpoint` is one more dimension, unless it is empty."""
+def embed(values: Values, endpoint: str, at: float) -> dict[str, Any]:
+    """Return the members of a log line about this time, in seconds since 1970.
+
+    `endpoint` is one more dimension, unless it is empty.
+    """
     dimensions = {**({"EndpointName": endpoint} if endpoint else {}), **values.dimensions}
     directive = {
         "Namespace": NAMESPACE,
@@ -35,7 +40,7 @@ def embed(values: Values, endpoint: str) -> dict[str, Any]:
         "Metrics": [{"Name": name, "Unit": unit} for name, (_, unit) in values.metrics.items()],
     }
     return {
-        "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]},
+        "_aws": {"Timestamp": int(at * 1000), "CloudWatchMetrics": [directive]},
         **dimensions,
         **{name: round(value, 4) for name, (value, _) in values.metrics.items()},
     }
@@ -138,19 +143,28 @@ def count(predictions: Sequence[Output]) -> PredictionCounts:
 
 
 class Window:
-    """Counts predictions for a minute, and then writes their metrics.
+    """Counts predictions, and passes their metrics on about once a minute.
 
-    Those of the first request are written at once: on serverless a process may never see a second
-    one, nor the end of its minute.
+    A request that comes when the minute is over passes them on itself, its own with them, before it
+    is answered: a serverless process stands still until the next request, and may never see one.
+    Only what is counted in the minute after that waits for a timer. `write` also gets the time of
+    the last prediction, which may be long ago.
     """
 
-    def __init__(self, seconds: float, write: Callable[[Values], None]) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        write: Callable[[Values, float], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._seconds = seconds
         self._write = write
+        self._clock = clock
         self._lock = threading.Lock()
         self._writing = threading.Lock()  # so that whoever closes last leaves nothing half written
         self._counts = PredictionCounts()
-        self._first = True
+        self._counted = 0.0  # the time of the last
+        self._over = -math.inf  # when the minute is over, by the clock
         self._running = False  # a timer, which will write what is counted
 
     def add(self, found: PredictionCounts, known: Sequence[str]) -> None:
@@ -158,18 +172,24 @@ class Window:
         with self._lock:
             self._counts.add(PredictionCounts(labels=dict.fromkeys(known, 0)))
             self._counts.add(found)
-            first, self._first = self._first, False
-            if not self._running:
+            self._counted, now = time.time(), self._clock()
+            is_over = now >= self._over
+            if is_over:
+                self._over = now + self._seconds
+            elif not self._running:
                 self._running = True
-                timer = threading.Timer(self._seconds, self._end)
+                timer = threading.Timer(self._over - now, self._end)
                 timer.daemon = True
                 timer.start()
-        if first:
+        if is_over:
             self.close()
 
     def _end(self) -> None:
         with self._lock:  # before writing, or what comes meanwhile would have no timer
             self._running = False
+            # Not if a request was faster, nor if the process stood still, and one is about to come.
+            if 0 <= self._clock() - self._over < STILL_SECONDS:
+                self._over += self._seconds
         self.close()
 
     def close(self) -> None:
@@ -180,5 +200,6 @@ class Window:
     def _write_all(self) -> None:
         with self._lock:
             found, self._counts = self._counts, PredictionCounts()
+            counted = self._counted
         for values in found.metrics() if found.records else ():
-            self._write(values)
+            self._write(values, counted)

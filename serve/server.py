@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from gunicorn.arbiter import Arbiter
 from model_handler import manifest
 from platform_facts import CALL_SECONDS, STOP_SECONDS
 from serve import lazy_imports
-from serve.settings import Settings
+from serve.settings import STILL_SECONDS, Settings
 
 if TYPE_CHECKING:
     from serve.app import Application
@@ -83,7 +84,18 @@ class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no type hin
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no type hints
-    """gunicorn's parent process, which a second SIGTERM ends at once."""
+    """gunicorn's parent process, which a second SIGTERM ends at once, and which may stand still."""
+
+    _last_look = 0.0
+
+    def murder_workers(self) -> None:
+        """Kill a worker that is silent, but not for a silence of this process as well."""
+        now = time.monotonic()
+        stood_still, self._last_look = now - self._last_look > STILL_SECONDS, now
+        if stood_still:
+            for worker in self.WORKERS.values():
+                worker.tmp.notify()
+        super().murder_workers()
 
     def stop(self, graceful: bool = True) -> None:
         """Stop the worker and wait for it, unless a second signal comes."""

@@ -24,6 +24,10 @@ SPARE_SECONDS = 5
 # From its first byte to its last a request must arrive in this time; serve/worker.py then stops
 # listening. The platform sends a request that it has received, so only others are ever slow.
 ARRIVAL_SECONDS = 30.0
+# Loops of this server look around once a second. One that has not for this long stood still: the
+# platform freezes a container between requests, and clocks go on.
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+STILL_SECONDS = 2.0
 
 
 def share(text: str) -> float:

@@ -47,18 +47,19 @@ class Telemetry:
             tracing.record(self._spans, summary, status, total)
         if not self._on:
             return
+        now = time.time()
         if (summary.predictions or summary.by_code) and self._first.acquire(blocking=False):
-            self._metrics_line(metrics.start(self._handler, self._settings.started))
+            self._metrics_line(metrics.start(self._handler, self._settings.started), now)
         line = _request_line(summary, status, size, total) | {"engine": self._handler.status.engine}
         if summary.predictions:
             found = metrics.count(summary.predictions)
             line |= _predicted(found)
             if self._emf:
-                line |= self._embed(metrics.request(summary.records, summary.usage))
+                line |= self._embed(metrics.request(summary.records, summary.usage), now)
                 known = [] if found.values else list(map(str, self._handler.status.labels))
                 self._window.add(found, known)
         if summary.by_code and self._emf:
-            line |= self._embed(metrics.call(summary.usage))
+            line |= self._embed(metrics.call(summary.usage), now)
         _write(line)
 
     def close(self) -> None:
@@ -67,12 +68,12 @@ class Telemetry:
         if self._spans is not None:
             tracing.close(self._spans)
 
-    def _metrics_line(self, values: metrics.Values) -> None:
+    def _metrics_line(self, values: metrics.Values, at: float) -> None:
         if self._on and self._emf:
-            _write({"event": "metrics", "time": round(time.time(), 3), **self._embed(values)})
+            _write({"event": "metrics", "time": round(at, 3), **self._embed(values, at)})
 
-    def _embed(self, values: metrics.Values) -> dict[str, Any]:
-        return metrics.embed(values, self._settings.endpoint_name)
+    def _embed(self, values: metrics.Values, at: float) -> dict[str, Any]:
+        return metrics.embed(values, self._settings.endpoint_name, at)
 
 
 def _request_line(

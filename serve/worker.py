@@ -22,7 +22,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from platform_facts import STOP_SECONDS
 from serve.connection import BodyPending, Connection, CutOff, State, refusal
 from serve.errors import InternalError, Overloaded, RequestTimeout, response
-from serve.settings import ARRIVAL_SECONDS
+from serve.settings import ARRIVAL_SECONDS, STILL_SECONDS
 
 if TYPE_CHECKING:  # the port opens before Flask and Werkzeug are imported
     from serve.admission import Entry
@@ -190,9 +190,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
     def murder_pending(self) -> None:
         """End what takes too long; gunicorn calls this after each round of events."""
         now = time.monotonic()
-        if now - self._last_look < LOOK_SECONDS:
+        since_look = now - self._last_look
+        if since_look < LOOK_SECONDS:
             return
         self._last_look = now
+        for conn in self._watched if since_look > STILL_SECONDS else ():
+            conn.due += since_look
         admission = self._service.admission
         crowded, admission.refused = admission.refused, False
         for conn in list(self._watched):
@@ -223,6 +226,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type hints
         assert self.wsgi is not None
         self._service = self.wsgi.service
         self._service.admission.receive = self._receive
+        self._last_look = time.monotonic()
         try:
             super().run()
         finally:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pytest
 
-from benchmarks.compression.screenshot import CHROMIUM, FLAGS
+from benchmarks.harness.screenshot import CHROMIUM, FLAGS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

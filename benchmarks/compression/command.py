@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.compare import measurements
-from benchmarks.compression import screenshot
-from benchmarks.harness import machine, pages, subjects, texts
+from benchmarks.harness import machine, pages, screenshot, subjects, texts
 from benchmarks.harness.results import Benchmark, Results
 
 if TYPE_CHECKING:

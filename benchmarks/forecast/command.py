@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from benchmarks.harness import client, containers, pages, texts
 from benchmarks.harness.results import Benchmark, Results
 from benchmarks.harness.subjects import DEFAULT_MODEL
-from benchmarks.rehearsal.recording_engine import RecordingEngine, open_engine
+from benchmarks.rehearsal.recording_engine import NO_FREEZE, RecordingEngine, open_engine
 from rehearse.data_plane.quotas import IDLE_SECONDS
 from rehearse.data_plane.variant import RunningVariant
 from rehearse.data_types import ServerlessConfig
@@ -60,7 +60,7 @@ def measure(options: argparse.Namespace, found: Results) -> None:
     records = _records(options.requests)
     try:
         tell("measure a profile")
-        sandbox = measurement.Sandbox(engine, engine.container, options.memory)
+        sandbox = measurement.Sandbox(engine, engine.container, options.memory, quotas=NO_FREEZE)
         measured = measurement.measure(sandbox, records, options.starts, options.calls)
         times = measured.times
         if times is None:
@@ -108,6 +108,7 @@ def replay(
         ServerlessConfig(memory_mb, most),
         log=lambda _: None,
         observe=lambda _: None,
+        quotas=NO_FREEZE,
     )
 
     def ask(number: int) -> None:

@@ -28,7 +28,8 @@ def endpoint(engine: str, image: str) -> Iterator[tuple[Ask, Ask, Ask]]:
     """Deploy, and give three ways to ask: by boto3, by HTTP, and past both."""
     import boto3
 
-    command = [sys.executable, "-m", "rehearse", "up", "--port", "0", "--json", "--engine", engine]
+    command = [sys.executable, "-m", "rehearse", "up", "--port", "0", "--json", "--no-freeze"]
+    command += ["--engine", engine]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:

@@ -9,10 +9,15 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 
-from benchmarks.rehearsal.recording_engine import CALL, RecordingEngine, StartedContainer
+from benchmarks.rehearsal.recording_engine import (
+    CALL,
+    NO_FREEZE,
+    RecordingEngine,
+    StartedContainer,
+)
 from rehearse.container_engines.docker_engine import DockerContainer, DockerEngine
-from rehearse.data_plane.quotas import Quotas
 from rehearse.errors import InvocationError, ModelError
 
 # The platform waits 60 seconds for a container that hangs; a fault need not take that long here.
@@ -46,7 +51,7 @@ def run(engine: RecordingEngine, concurrency: int, calls: int, every: int) -> di
         return outcome, time.perf_counter() - start
 
     with (
-        engine.serving(concurrency, Quotas(call_seconds=CALL_SECONDS)) as variant,
+        engine.serving(concurrency, replace(NO_FREEZE, call_seconds=CALL_SECONDS)) as variant,
         ThreadPoolExecutor(1) as breaking,  # so that every client is always at work
         ThreadPoolExecutor(concurrency) as threads,
     ):

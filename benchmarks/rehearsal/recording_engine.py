@@ -23,6 +23,8 @@ from rehearse.data_types import (
 BODY = client.body(texts.FIRST)
 CALL = Invocation(BODY, client.HEADERS["Content-Type"])
 MEMORY_MB = 1024
+# Figures are of calls alone: what thawing a container takes is the engine's.
+NO_FREEZE = Quotas(freezes=False)
 
 StartedContainer = DockerContainer | ProcessContainer
 
@@ -64,7 +66,7 @@ class RecordingEngine:
 
     @contextmanager
     def serving(
-        self, concurrency: int, quotas: Quotas | None = None, idle_seconds: float = 300.0
+        self, concurrency: int, quotas: Quotas = NO_FREEZE, idle_seconds: float = 300.0
     ) -> Iterator[RunningVariant]:
         """Serve a serverless variant of so much MaxConcurrency."""
         engine: ContainerEngine = self

@@ -1,4 +1,4 @@
-"""Add the CloudFormation types that moto does not know: package groups and alarms."""
+"""Add the CloudFormation types that moto does not know: package groups, alarms, CDK metadata."""
 
 from __future__ import annotations
 
@@ -108,3 +108,28 @@ class Alarm(CloudFormationModel):
     @classmethod
     def delete_from_cloudformation_json(cls, resource_name: str, *_: Any) -> None:
         cls.cloudwatch.delete_alarms(AlarmNames=[resource_name])
+
+
+class CdkMetadata(CloudFormationModel):
+    """AWS::CDK::Metadata: which constructs an app of the CDK uses; it makes nothing."""
+
+    def __init__(self, logical_id: str) -> None:
+        self.physical_resource_id = logical_id
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::CDK::Metadata"
+
+    @classmethod
+    def create_from_cloudformation_json(cls, resource_name: str, *_: Any, **__: Any) -> CdkMetadata:
+        return cls(resource_name)
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls, original_resource: CdkMetadata, *_: Any, **__: Any
+    ) -> CdkMetadata:
+        return original_resource
+
+    @classmethod
+    def delete_from_cloudformation_json(cls, *_: Any, **__: Any) -> None:
+        """Delete nothing."""

@@ -1,8 +1,10 @@
-"""Create, update and delete the models, endpoint configurations and endpoints of a stack.
+"""Create, update and delete the models, endpoint configurations, endpoints and logs of a stack.
 
-moto's own handlers ignore the names that a template gives, want a PrimaryContainer, and replace an
-endpoint where AWS updates it. These have the arguments that moto gives. Sources:
+moto's own handlers ignore the names that a template gives, want a PrimaryContainer, replace an
+endpoint where AWS updates it, and forget a log group that is updated. These have the arguments that
+moto gives. Sources:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_SageMaker.html
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from moto.logs.models import LogGroup
 from moto.sagemaker import models
 from moto.sagemaker.exceptions import ValidationError
 
@@ -164,16 +167,29 @@ def _wait_for(backend: Any, endpoint: models.FakeEndpoint) -> None:
         raise ValidationError(endpoint.failure_reason)
 
 
-# By MODEL.FUNCTION of moto.sagemaker.models.
+@without_retries
+def update_log_group(original_resource: LogGroup, cloudformation_json: Any, **_: Any) -> LogGroup:
+    """Change how long a log group keeps its lines."""
+    properties = cloudformation_json["Properties"]
+    if properties.get("LogGroupName", original_resource.name) != original_resource.name:
+        raise ValidationError("The rehearsal cannot give a log group of a stack another name.")
+    before = original_resource.retention_in_days
+    original_resource.set_retention_policy(properties.get("RetentionInDays"))
+    add_update(undo=partial(original_resource.set_retention_policy, before))
+    return original_resource
+
+
+# By SERVICE.MODEL.FUNCTION of moto.
 HANDLERS: dict[str, Callable[..., Any]] = {
-    "Model.cloudformation_name_type": lambda: "ModelName",
-    "Model.create_from_cloudformation_json": create_model,
-    "Model.update_from_cloudformation_json": update_model,
-    "FakeEndpointConfig.cloudformation_name_type": lambda: "EndpointConfigName",
-    "FakeEndpointConfig.create_from_cloudformation_json": create_endpoint_config,
-    "FakeEndpointConfig.update_from_cloudformation_json": update_endpoint_config,
-    "FakeEndpoint.cloudformation_name_type": lambda: "EndpointName",
-    "FakeEndpoint.create_from_cloudformation_json": create_endpoint,
-    "FakeEndpoint.update_from_cloudformation_json": update_endpoint,
-    "FakeEndpoint.delete_from_cloudformation_json": delete_endpoint,
+    "sagemaker.Model.cloudformation_name_type": lambda: "ModelName",
+    "sagemaker.Model.create_from_cloudformation_json": create_model,
+    "sagemaker.Model.update_from_cloudformation_json": update_model,
+    "sagemaker.FakeEndpointConfig.cloudformation_name_type": lambda: "EndpointConfigName",
+    "sagemaker.FakeEndpointConfig.create_from_cloudformation_json": create_endpoint_config,
+    "sagemaker.FakeEndpointConfig.update_from_cloudformation_json": update_endpoint_config,
+    "sagemaker.FakeEndpoint.cloudformation_name_type": lambda: "EndpointName",
+    "sagemaker.FakeEndpoint.create_from_cloudformation_json": create_endpoint,
+    "sagemaker.FakeEndpoint.update_from_cloudformation_json": update_endpoint,
+    "sagemaker.FakeEndpoint.delete_from_cloudformation_json": delete_endpoint,
+    "logs.LogGroup.update_from_cloudformation_json": update_log_group,
 }

@@ -127,9 +127,9 @@ class DockerContainer(RunningContainer):
         (published, *_) = container.ports.get(sandbox.TCP_PORT) or [{"HostPort": "0"}]
         super().__init__(int(published["HostPort"]))
         self._api: Any = container.client.api  # type: ignore[union-attr]  # it has one
-        self._output = output
+        self._output, self._log = output, log
         self._ended = threading.Event()
-        self._log_reader = threading.Thread(target=self._read, args=(log,), name="log", daemon=True)
+        self._log_reader = threading.Thread(target=self._read, name="log", daemon=True)
         self._log_reader.start()
 
     def memory_bytes(self) -> int | None:
@@ -168,6 +168,17 @@ class DockerContainer(RunningContainer):
         """Return whether its output has not ended, which it does with the container."""
         return not self._ended.is_set()
 
+    def _suspend(self) -> None:
+        try:
+            self.container.pause()
+        except (DockerException, OSError) as error:
+            if self.alive():
+                self._log(f"rehearse: this container cannot be paused: {_words(error)}")
+
+    def _resume(self) -> None:
+        with contextlib.suppress(DockerException, OSError):
+            self.container.unpause()
+
     def _terminate(self) -> None:
         with contextlib.suppress(DockerException, OSError):
             self.container.kill("SIGTERM")
@@ -175,9 +186,9 @@ class DockerContainer(RunningContainer):
     def _remove(self) -> None:
         _remove(self.container)
 
-    def _read(self, log: Callable[[str], None]) -> None:
+    def _read(self) -> None:
         """Log both streams, each line whole, also a last one that ends without a newline."""
-        streams = (LogLines(log), LogLines(log))
+        streams = (LogLines(self._log), LogLines(self._log))
         try:
             with contextlib.suppress(OSError, ValueError):  # Docker has closed the connection
                 for parts in self._output:

@@ -179,17 +179,26 @@ class ProcessContainer(RunningContainer):
         """Return whether the first process runs."""
         return self.process.poll() is None
 
+    def _suspend(self) -> None:
+        self._signal_all(signal.SIGSTOP)
+
+    def _resume(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
     def _terminate(self) -> None:
         self.process.terminate()
 
     def _remove(self) -> None:
-        # Those below may live on when the first has ended.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
         self.process.wait()
         self._mark.unlink(missing_ok=True)
         self._reserved.close()
         self._on_end(self)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        # Those below may live on when the first has ended.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
     def _read(self) -> None:
         lines = LogLines(self._log)

@@ -43,6 +43,7 @@ class RunningContainer(ABC):
         self._lock = threading.Lock()
         self._at_once = threading.Event()
         self._stopped = False
+        self._to_be_frozen = self._frozen = False
 
     def request(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], seconds: float
@@ -65,6 +66,28 @@ class RunningContainer(ABC):
     def alive(self) -> bool:
         """Return at once whether it still runs."""
 
+    def freeze(self) -> None:
+        """Let none of its processes run until `thaw`; return at once, as this may take a while."""
+        self._to_be_frozen = True
+        threading.Thread(target=self._freeze_now, name="freeze", daemon=True).start()
+
+    def _freeze_now(self) -> None:
+        with self._lock:
+            if self._to_be_frozen and not self._frozen and not self._stopped:
+                self._frozen = True
+                self._suspend()
+                # It may close a connection that was idle for long as soon as it runs again.
+                self._http.close()
+                self._http = HttpClient(self.port)
+
+    def thaw(self) -> None:
+        """Let its processes run again, if they do not."""
+        self._to_be_frozen = False
+        with self._lock:
+            if self._frozen and not self._stopped:
+                self._resume()
+                self._frozen = False
+
     def stop(self, seconds: float = 0.0) -> None:
         """Send SIGTERM, and SIGKILL after so many seconds.
 
@@ -77,6 +100,8 @@ class RunningContainer(ABC):
                 return
             self._stopped = True
             if seconds and self.alive():
+                if self._frozen:
+                    self._resume()
                 self._terminate()
             deadline = time.monotonic() + seconds
             while self.alive() and time.monotonic() < deadline:
@@ -85,6 +110,14 @@ class RunningContainer(ABC):
             self._remove()
             self._log_reader.join(LOG_READER_SECONDS)
             self._http.close()
+
+    @abstractmethod
+    def _suspend(self) -> None:
+        """Let none of its processes run; the container may just have ended."""
+
+    @abstractmethod
+    def _resume(self) -> None:
+        """Let its processes run again; the container may have ended."""
 
     @abstractmethod
     def _terminate(self) -> None:

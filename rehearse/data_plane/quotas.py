@@ -39,6 +39,9 @@ class Quotas:
     message_characters: int = ORIGINAL_MESSAGE_CHARACTERS
     # Whether the time of a cold start is billed. Undocumented.
     setup_is_billed: bool = False
+    # Whether an environment is frozen while it answers nothing. Undocumented; Lambda's are:
+    # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+    freezes: bool = True
     # The memory of any instance: that of an ml.m5.large. The rehearsal does not tell types apart.
     instance_memory_mb: int = 8192
     # How often a starting container is pinged, environments are looked after, and an instance is

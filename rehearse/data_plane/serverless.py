@@ -132,6 +132,7 @@ class ServerlessEnvironments:
         cold = environment is None
         try:
             environment = environment or self._start()
+            environment.container.thaw()
         except BaseException:
             with self._lock:
                 self._busy -= 1
@@ -187,6 +188,8 @@ class ServerlessEnvironments:
                 self._pool.drop(environment)
             else:
                 self._pool.put(environment, self._starter.clock())
+                if self._starter.quotas.freezes:
+                    environment.container.freeze()
 
     def _start(self, provisioned: bool = False) -> ExecutionEnvironment:
         """Start one that has been counted as starting."""

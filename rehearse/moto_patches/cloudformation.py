@@ -39,6 +39,7 @@ def patch_stacks(attempt: Attempt) -> None:
         if attempt(stack, change.change_set_type, work):
             stack.parameters = change.parameters
             stack._parse_template()
+            stack.description = stack.template_dict.get("Description")
             stack.output_map = stack._create_output_map()
         else:
             change.execution_status = "EXECUTE_FAILED"
@@ -47,6 +48,62 @@ def patch_stacks(attempt: Attempt) -> None:
     created = replace(f"{module}.Stack.create_resources", create)
     updated = replace(f"{module}.Stack.update", update)
     executed = replace(f"{module}.CloudFormationBackend.execute_change_set", execute)
+
+
+def patch_change_sets() -> None:
+    """Find a change set by its name in its stack; the AWS CDK calls those of all stacks the same.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeChangeSet.html
+    """
+    from moto.cloudformation.exceptions import CloudFormationError
+    from moto.core.responses import ActionResult, EmptyResult
+
+    def find(response: Any) -> str | None:
+        """Return the id of the change set that a request means, or None."""
+        backend, name = response.cloudformation_backend, response._get_param("ChangeSetName")
+        stack = response._get_param("StackName")
+        stack_id = backend.get_stack(stack).stack_id if stack else None
+        for key, change in backend.change_sets.items():
+            if name in (key, change.change_set_name) and stack_id in (None, change.stack_id):
+                return str(key)
+        return None
+
+    def found(response: Any) -> str:
+        change = find(response)
+        if change is None:
+            name = response._get_param("ChangeSetName")
+            error = CloudFormationError(f"ChangeSet [{name}] does not exist")
+            error.code = "ChangeSetNotFound"
+            raise error
+        return change
+
+    def describe(response: Any) -> Any:
+        return ActionResult(response.cloudformation_backend.describe_change_set(found(response)))
+
+    def execute(response: Any) -> Any:
+        response.cloudformation_backend.execute_change_set(found(response))
+        return EmptyResult()
+
+    def delete(response: Any) -> Any:
+        if change := find(response):
+            response.cloudformation_backend.delete_change_set(change)
+        return EmptyResult()
+
+    module = "moto.cloudformation.responses.CloudFormationResponse"
+    replace(f"{module}.describe_change_set", describe)
+    replace(f"{module}.execute_change_set", execute)
+    replace(f"{module}.delete_change_set", delete)
+
+
+def patch_template_urls(host: str) -> None:
+    """Read a template that was put into the S3 of this host, which clients name in TemplateURL."""
+
+    def read(template_url: str, *given: Any, **named: Any) -> str:
+        # moto reads a bucket at the head of the path on localhost only.
+        return str(at(template_url.replace(f"//{host}:", "//localhost:", 1), *given, **named))
+
+    at = replace("moto.cloudformation.responses.get_stack_from_s3_url", read)
+    replace("moto.cloudformation.models.get_stack_from_s3_url", read)  # of nested stacks
 
 
 # Gets a template and the values given for its parameters; raises TemplateError.
@@ -110,9 +167,9 @@ Revise = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 
 
 def patch_templates(revise: Revise, handlers: Mapping[str, Callable[..., Any]]) -> None:
-    """Let a function revise what an update changes, and others handle SageMaker's resources.
+    """Let a function revise what an update changes, and others handle resources.
 
-    `handlers` are by MODEL.FUNCTION of moto.sagemaker.models.
+    `handlers` are by SERVICE.MODEL.FUNCTION of moto.
     """
     from moto.cloudformation import parsing
 
@@ -127,7 +184,8 @@ def patch_templates(revise: Revise, handlers: Mapping[str, Callable[..., Any]]) 
     compared = replace(f"{module}.ResourceMap.build_resource_diff", diff)
     cleaned = replace(f"{module}.clean_json", clean)
     for name, handler in handlers.items():
-        replace(f"moto.sagemaker.models.{name}", staticmethod(handler))
+        service, _, function = name.partition(".")
+        replace(f"moto.{service}.models.{function}", staticmethod(handler))
     # moto has perhaps listed its types before there were ours.
     for cached in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
         cached.cache_clear()

@@ -27,11 +27,21 @@ REPLACED = {
     "moto.cloudformation.models.Stack.create_resources": "raises where a stack should fail",
     "moto.cloudformation.models.Stack.update": "the same",
     "moto.cloudformation.models.CloudFormationBackend.execute_change_set": (
-        "the same; and forgets the outputs of the stack"
+        "the same; and forgets the outputs and the description of the stack"
     ),
     **{
         f"moto.cloudformation.models.CloudFormationBackend.{function}": "checks no template"
         for function in ("create_stack", "update_stack", "create_change_set")
+    },
+    **{
+        f"moto.cloudformation.responses.CloudFormationResponse.{action}_change_set": (
+            "takes that of another stack, and fails where there is none"
+        )
+        for action in ("describe", "execute", "delete")
+    },
+    **{
+        f"moto.cloudformation.{module}.get_stack_from_s3_url": "takes 127.0.0.1 for a bucket's host"
+        for module in ("models", "responses")
     },
     "moto.cloudformation.parsing.ResourceMap.load_parameters": (
         "keeps the parameters that an update removes"
@@ -51,6 +61,7 @@ REPLACED = {
         )
     },
     "moto.sagemaker.models.FakeEndpoint.delete_from_cloudformation_json": "does not wait",
+    "moto.logs.models.LogGroup.update_from_cloudformation_json": "is not there",
 }
 # What is used or overridden though it is private or an implementation detail.
 USED = (

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearse import container_engines, signals
+from rehearse.data_plane.quotas import Quotas
 from rehearse.data_types import ContainerDefinition
 from rehearse.errors import CannotStart, InputError
 from rehearse.forecast import options
@@ -35,7 +36,8 @@ def run(given: argparse.Namespace) -> int:
         engine = container_engines.open_engine(given.engine)
         definition = ContainerDefinition(given.image, given.model, {})
         closing = threading.Event()
-        sandboxes = [Sandbox(engine, definition, size, closing) for size in given.memory]
+        quotas = Quotas(freezes=given.freeze)
+        sandboxes = [Sandbox(engine, definition, size, closing, quotas) for size in given.memory]
 
         def end() -> None:
             closing.set()

@@ -54,23 +54,23 @@ class Measured:
 
 @dataclass
 class Sandbox:
-    """Starts environments of one memory size, and asks them."""
+    """Starts environments of one memory size, and asks them; `quotas` say if they are frozen."""
 
     engine: ContainerEngine
     definition: ContainerDefinition
     memory_mb: int
     closing: threading.Event = field(default_factory=threading.Event)
+    quotas: Quotas = field(default_factory=Quotas)
 
     @contextmanager
     def environment(self) -> Iterator[ExecutionEnvironment]:
         """Give a new environment that has answered a ping; raises what a start does."""
-        quotas = Quotas()
         starter = EnvironmentStarter(
             self.engine,
             self.definition,
             self.memory_mb,
-            quotas.serverless_start_seconds,
-            quotas,
+            self.quotas.serverless_start_seconds,
+            self.quotas,
             lambda _: None,
         )
         found = starter.start(self.closing)
@@ -78,6 +78,17 @@ class Sandbox:
             yield found
         finally:
             found.container.stop()
+
+    def ask(self, container: RunningContainer, request: Invocation, times: list[float]) -> bytes:
+        """Return the answer, and note its milliseconds; raises ModelError if it is no good one."""
+        container.thaw()
+        begun = time.monotonic()
+        answer, done = send(container, request, CALL_SECONDS, time.monotonic)
+        check_answer(answer, LONGEST_MESSAGE)
+        if self.quotas.freezes:
+            container.freeze()
+        times.append((done - begun) * 1e3)
+        return answer.body
 
     def pause(self, used_ms: float) -> None:
         """Wait until the share of the CPU that a request has used is there again."""
@@ -103,12 +114,13 @@ def measure(
         for number in range(starts):
             with sandbox.environment() as environment:
                 found.setup_ms.append(environment.setup_ms)
-                _ask(environment.container, invocation(records, first=number), found.first_ms)
+                request = invocation(records, first=number)
+                sandbox.ask(environment.container, request, found.first_ms)
             count(1)
         with sandbox.environment() as environment, _memory_of(environment.container, found):
-            _ask(environment.container, invocation(records), [])
+            sandbox.ask(environment.container, invocation(records), [])
             _warm(sandbox, environment.container, records, calls, found, count)
-            _large_bodies(environment.container, records, found, count)
+            _large_bodies(sandbox, environment.container, records, found, count)
     except ModelNotReady as error:
         found.failure = one_line(error)
     except ModelError as error:
@@ -129,7 +141,7 @@ def _warm(
     sizes = 0
     for number in range(calls):
         request = invocation(records, first=number)
-        answer = _ask(container, request, found.warm_ms)
+        answer = sandbox.ask(container, request, found.warm_ms)
         sizes += len(request.body) + len(answer)
         count(1)
         sandbox.pause(found.warm_ms[-1])
@@ -137,6 +149,7 @@ def _warm(
 
 
 def _large_bodies(
+    sandbox: Sandbox,
     container: RunningContainer,
     records: Sequence[bytes],
     found: Measured,
@@ -150,22 +163,13 @@ def _large_bodies(
             found.failure = f"{size} records are over 4 MB"
             return
         try:
-            _ask(container, request, [])
+            sandbox.ask(container, request, [])
         except ModelError as error:
             verb = f"answers {error.original_status} to" if error.original_status else "dies at"
             found.failure = f"{verb} {size} records: {error.original_message}"
             return
         found.largest = size
         count(1)
-
-
-def _ask(container: RunningContainer, request: Invocation, times: list[float]) -> bytes:
-    """Return the answer, and note its milliseconds; raises ModelError if it is no good one."""
-    begun = time.monotonic()
-    answer, done = send(container, request, CALL_SECONDS, time.monotonic)
-    check_answer(answer, LONGEST_MESSAGE)
-    times.append((done - begun) * 1e3)
-    return answer.body
 
 
 @contextmanager

@@ -21,6 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--image", default=f"{PROJECT}:{version(PROJECT)}-slim", help="default: %(default)s")
     add("--model", type=Path, help="folder to mount at /opt/ml/model; else the image brings one")
     add("--engine", choices=ENGINES, default="docker")
+    add_no_freeze(parser)
     sizes = ",".join(map(str, MEMORY_SIZES_MB))
     add("--memory", type=_sizes, default=MEMORY_SIZES_MB, help=f"MB, default: {sizes}")
     add(
@@ -46,6 +47,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="where to write report.html and profile.json (here)",
     )
     add("--json", action="store_true", help="print JSON")
+
+
+def add_no_freeze(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets containers run on between requests."""
+    parser.add_argument(
+        "--no-freeze",
+        dest="freeze",
+        action="store_false",
+        help="let a container run on while no request is under way; else it stands still then, as "
+        "on Lambda",
+    )
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from benchmarks.compression import command
-from benchmarks.compression.screenshot import CHROMIUM
+from benchmarks.harness.screenshot import CHROMIUM
 from benchmarks.harness import texts
 from benchmarks.harness.results import read
 from tests.conftest import BUNDLED

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -84,17 +85,31 @@ def victim(_logged: tuple[targets.OverHttp, Path]) -> Iterator[targets.OverHttp]
         assert words not in log[start:]
 
 
-@pytest.fixture(scope="session", params=["in process", "gunicorn", "image"])
+@pytest.fixture(
+    scope="session",
+    params=["in process", "gunicorn", "image", "frozen gunicorn", "frozen image"],
+)
 def target(request: pytest.FixtureRequest) -> Iterator[targets.Target]:
-    """Serve the bundled model by each of the three."""
+    """Serve the bundled model by each of the three, also frozen between requests."""
+    frozen = request.param.startswith("frozen")
     if request.param == "in process":
         yield targets.InProcess({"MODEL_DIR": str(BUNDLED)})
-    elif request.param == "gunicorn":
+    elif request.param.endswith("gunicorn"):
         with targets.gunicorn({"MODEL_DIR": str(BUNDLED)}) as (server, process):
             server.wait(process)
-            yield server
+            freeze, thaw = partial(targets.freeze, process), partial(targets.thaw, process)
+            yield targets.Frozen(server, freeze, thaw) if frozen else server
+            thaw()
     else:
         tag = request.getfixturevalue("slim")
-        with targets.image(tag, {}, BUNDLED) as (server, _):
+        with targets.image(tag, {}, BUNDLED) as (server, container):
             server.wait()
-            yield server
+            pause = partial(_docker, "pause", container)
+            unpause = partial(_docker, "unpause", container)
+            if frozen:
+                pause()
+            yield targets.Frozen(server, pause, unpause) if frozen else server
+
+
+def _docker(*arguments: str) -> None:
+    subprocess.run([targets.DOCKER, *arguments], capture_output=True, check=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+import psutil
 import requests
 from werkzeug.test import Client
 
@@ -88,6 +90,44 @@ class OverHttp:
             else:
                 return
         raise TimeoutError("no ping was answered in 60 seconds")
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A server that runs while it is asked, and stands still between requests."""
+
+    server: OverHttp
+    freeze: Callable[[], object]
+    thaw: Callable[[], object]
+
+    def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        self.thaw()
+        try:
+            return self.server.request(method, path, body, headers)
+        finally:
+            self.freeze()
+
+
+def freeze(process: subprocess.Popen[bytes]) -> None:
+    """Let neither a server nor its worker run, and return when they have stopped."""
+    family = _family(process)
+    for each in family:
+        each.send_signal(signal.SIGSTOP)
+    while any(each.status() != psutil.STATUS_STOPPED for each in family):
+        time.sleep(0.001)
+
+
+def thaw(process: subprocess.Popen[bytes]) -> None:
+    """Let them run again."""
+    for each in _family(process):
+        each.send_signal(signal.SIGCONT)
+
+
+def _family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    first = psutil.Process(process.pid)
+    return [first, *first.children(recursive=True)]
 
 
 def free_port() -> int:

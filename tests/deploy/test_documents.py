@@ -84,5 +84,6 @@ def test_every_script_is_told_with_the_version_that_is_run() -> None:
     }
     for row in rows:
         for each in row[2].split(", "):
-            package = each.replace(" ", "==")
-            assert re.search(rf"^(.*:= )?{re.escape(package)}$", CONSTRAINTS + MAKEFILE, re.M), each
+            package, version = map(re.escape, each.split())  # npm has "@" where pip has "=="
+            pinned = rf"(^| ){package}(==|@){version}( |$)"
+            assert re.search(pinned, CONSTRAINTS + MAKEFILE, re.M), each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -185,6 +186,25 @@ def test_a_slow_first_prediction_has_the_machine_to_itself(monkeypatch: pytest.M
         return model
 
     Handler(BUNDLED, open_model=open_slow).predict(["fine"])
+    assert settled.wait(30)
+
+
+def test_a_first_prediction_is_not_held_up_after_the_process_has_stood_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loading, "SETTLE_AFTER_SECONDS", 0.01)
+    settled = threading.Event()
+    clock = itertools.count(0.0, 10.0)  # ten seconds have passed whenever it is looked at
+
+    def open_watched(directory: Path, limits: Limits, options: Options) -> Model:
+        model = artifacts.open_model(directory, limits, options)
+        model.engine.settle = settled.set  # type: ignore[method-assign]  # at once
+        return model
+
+    handler = Handler(BUNDLED, open_model=open_watched, clock=lambda: next(clock))
+    handler.load()
+    assert not settled.wait(0.5)
+    handler.predict(["fine"])
     assert settled.wait(30)
 
 

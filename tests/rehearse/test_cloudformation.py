@@ -165,6 +165,80 @@ def test_a_change_set_as_the_cli_deploys(rehearsal: Rehearsal) -> None:
     assert name not in str(rehearsal.client("sagemaker").list_endpoint_configs())
 
 
+LOG: dict[str, Any] = {
+    "Description": "A log",
+    "Resources": {
+        "Log": {
+            "Type": "AWS::Logs::LogGroup",
+            "Properties": {
+                "LogGroupName": {"Fn::Sub": "/${AWS::StackName}"},
+                "RetentionInDays": 7,
+            },
+        }
+    },
+}
+
+
+def with_log(**properties: Any) -> str:
+    """Return the template of a log, with other properties."""
+    changed = copy.deepcopy(LOG)
+    changed["Resources"]["Log"]["Properties"] |= properties
+    return json.dumps(changed)
+
+
+def test_change_sets_of_two_stacks_may_have_one_name(rehearsal: Rehearsal) -> None:
+    """The AWS CDK gives all of them the same, and deletes what is left of the last deployment."""
+    client, names = rehearsal.client("cloudformation"), [rehearsal.name("one"), rehearsal.name("2")]
+    given = [{"StackName": name, "ChangeSetName": "cdk-deploy-change-set"} for name in names]
+    for each in given:
+        client.create_change_set(**each, ChangeSetType="CREATE", TemplateBody=json.dumps(LOG))
+    for each in given:
+        assert client.describe_change_set(**each)["StackName"] == each["StackName"]
+        client.execute_change_set(**each)
+        found = stack(rehearsal, each["StackName"])
+        assert (found["StackStatus"], found["Description"]) == ("CREATE_COMPLETE", "A log")
+        for _ in range(2):
+            client.delete_change_set(**each)
+        for call in (client.describe_change_set, client.execute_change_set):
+            with pytest.raises(client.exceptions.ChangeSetNotFoundException, match="not exist"):
+                call(**each)
+        client.delete_stack(StackName=each["StackName"])
+
+
+def test_a_template_may_lie_in_s3(rehearsal: Rehearsal) -> None:
+    """Where the AWS CDK puts it in an account that is bootstrapped, under the endpoint's URL."""
+    client, name = rehearsal.client("cloudformation"), rehearsal.name("stack")
+    bucket, key = (
+        rehearsal.put("log.json", json.dumps(LOG).encode()).removeprefix("s3://").split("/")
+    )
+    for host in (rehearsal.url, "https://s3.us-east-1.amazonaws.com"):
+        client.create_stack(StackName=name, TemplateURL=f"{host}/{bucket}/{key}")
+        assert stack(rehearsal, name)["StackStatus"] == "CREATE_COMPLETE"
+        client.delete_stack(StackName=name)
+
+
+def test_a_log_group_keeps_lines_as_long_as_an_update_says_and_goes_with_its_stack(
+    rehearsal: Rehearsal,
+) -> None:
+    client, name = rehearsal.client("cloudformation"), rehearsal.name("stack")
+
+    def days() -> list[int]:
+        found = rehearsal.client("logs").describe_log_groups(logGroupNamePrefix=f"/{name}")
+        return [each["retentionInDays"] for each in found["logGroups"]]
+
+    client.create_stack(StackName=name, TemplateBody=with_log())
+    assert days() == [7]
+    client.update_stack(StackName=name, TemplateBody=with_log(RetentionInDays=30))
+    assert days() == [30]
+    client.update_stack(StackName=name, TemplateBody=with_log(LogGroupName="/other"))
+    found = stack(rehearsal, name)
+    assert found["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert "another name" in found["StackStatusReason"]
+    assert days() == [30]
+    client.delete_stack(StackName=name)
+    assert days() == []
+
+
 def test_a_stack_that_fails_is_rolled_back_and_says_why(rehearsal: Rehearsal) -> None:
     broken = copy.deepcopy(TEMPLATE)
     containers = broken["Resources"]["Model"]["Properties"]["Containers"]

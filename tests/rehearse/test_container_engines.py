@@ -24,6 +24,7 @@ from rehearse.container_engines import ContainerEngine, RunningContainer
 from rehearse.container_engines.docker_engine import DockerEngine
 from rehearse.container_engines.process_engine import ProcessEngine
 from rehearse.container_engines.running_container import LogLines
+from rehearse.data_plane.quotas import Quotas
 from rehearse.data_plane.variant import RunningVariant
 from rehearse.data_types import ContainerDefinition, Invocation, InvocationMetrics, ServerlessConfig
 from rehearse.errors import ContainerEngineError, ModelError, ModelNotReady
@@ -94,9 +95,17 @@ def started(
 
 
 @contextlib.contextmanager
-def serving(engine: ContainerEngine, container: ContainerDefinition) -> Iterator[RunningVariant]:
-    spec = ServerlessConfig(1024, 1)
-    variant = RunningVariant(engine, container, spec, log=lambda _: None, observe=lambda _: None)
+def serving(
+    engine: ContainerEngine, container: ContainerDefinition, freezes: bool = True
+) -> Iterator[RunningVariant]:
+    variant = RunningVariant(
+        engine,
+        container,
+        ServerlessConfig(1024, 1),
+        log=lambda _: None,
+        observe=lambda _: None,
+        quotas=Quotas(freezes=freezes),
+    )
     variant.start()
     try:
         yield variant
@@ -104,9 +113,9 @@ def serving(engine: ContainerEngine, container: ContainerDefinition) -> Iterator
         variant.close()
 
 
-def pings(environment: RunningContainer) -> bool:
+def pings(environment: RunningContainer, seconds: float = 2) -> bool:
     with contextlib.suppress(OSError):
-        return environment.request("GET", "/ping", b"", {}, 2)[0] == 200
+        return environment.request("GET", "/ping", b"", {}, seconds)[0] == 200
     return False
 
 
@@ -230,7 +239,9 @@ def test_a_call_that_ends_for_want_of_memory_says_so(
 def test_a_worker_that_is_ended_for_want_of_memory_is_told_though_the_container_lives(
     containers: DockerEngine, slim: str
 ) -> None:
-    with serving(containers, ContainerDefinition(slim, BUNDLED, {})) as variant:
+    container = ContainerDefinition(slim, BUNDLED, {})
+    # Nothing can be run in a container that is paused.
+    with serving(containers, container, freezes=False) as variant:
         (found,) = leftovers(containers)
         # What lies in /tmp counts as memory. This leaves enough for gunicorn, not for its worker.
         found.exec_run(["sh", "-c", "head -c 980M /dev/zero >/tmp/filled"], detach=True)
@@ -294,7 +305,10 @@ def test_containers_of_a_rehearsal_that_was_killed_are_ended(
     mark = owner.owner().split(":")
     with monkeypatch.context() as patched:
         patched.setattr(owner, "owner", lambda: f"{mark[0]}:{ended.pid}:{mark[2]}")
-        containers.start(ContainerDefinition(foreign, None, {}), 1024, lambda _: None)
+        killed = containers.start(ContainerDefinition(foreign, None, {}), 1024, lambda _: None)
+    eventually(lambda: pings(killed))
+    killed.freeze()
+    eventually(lambda: not pings(killed, 0.2))
     assert containers.end_leftovers() == 1
     assert alive.alive()
     alive.stop()
@@ -335,6 +349,48 @@ def test_an_image_removed_by_hand_ends_like_any_other(
         found.remove(force=True)
         eventually(lambda: not environment.alive())
         assert environment.memory_bytes() is None
+
+
+def test_a_frozen_container_stands_still_until_it_is_thawed(
+    real: tuple[ContainerEngine, ContainerDefinition],
+) -> None:
+    engine, container = real
+    with started(engine, container) as environment:
+        for _ in range(2):
+            environment.freeze()
+            eventually(lambda: not pings(environment, 0.2))
+            assert environment.alive()
+            assert environment.memory_bytes()
+            environment.thaw()
+            status, _, body = environment.request("POST", "/invocations", BLOG, JSON_LINES, 60)
+            assert (status, len(lines(body))) == (200, 3)
+        environment.freeze()
+        eventually(lambda: not pings(environment, 0.2))
+    assert not environment.alive()
+
+
+def test_sigterm_reaches_a_frozen_container(
+    real: tuple[ContainerEngine, ContainerDefinition],
+) -> None:
+    engine, container = real
+    log: list[str] = []
+    environment = engine.start(container, 1024, log.append)
+    eventually(lambda: pings(environment))
+    environment.freeze()
+    eventually(lambda: not pings(environment, 0.2))
+    environment.stop(30)
+    assert any("Shutting down: Master" in line for line in log)
+
+
+def test_a_container_that_is_to_be_frozen_and_thawed_at_once_runs(
+    real: tuple[ContainerEngine, ContainerDefinition],
+) -> None:
+    engine, container = real
+    with started(engine, container) as environment:
+        for _ in range(20):
+            environment.freeze()
+            environment.thaw()
+            assert pings(environment)
 
 
 def test_a_graceful_stop_lets_a_request_end() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from serve.metrics import NAMESPACE, PredictionCounts, Values, Window
+from tests.clock import Clock
 from tests.conftest import BLOG, lines
 from tests.serve import emf
 from tests.serve.logged import Line, Logged, serving
@@ -136,11 +138,13 @@ class Told:
     def __init__(self) -> None:
         self.predictions: Counter[str] = Counter()
         self.confidence: list[float] = []
+        self.times: list[float] = []
         self.once = threading.Event()
         self.goes_on = threading.Event()
         self.goes_on.set()
 
-    def __call__(self, values: Values) -> None:
+    def __call__(self, values: Values, at: float) -> None:
+        self.times.append(at)
         if "MeanConfidence" in values.metrics:
             self.confidence.append(values.metrics["MeanConfidence"][0])
             self.once.set()
@@ -157,22 +161,48 @@ class Told:
 
 def test_after_the_first_request_a_window_is_told_when_its_time_is_over() -> None:
     told = Told()
-    window = Window(0.05, told)
+    window = Window(0.05, told, Clock())
     window.add(found({"1": 2}, 1.5), KNOWN)
     assert told.confidence == [0.75]
     told.again()
     window.add(found({"1": 1}, 0.5), KNOWN)
     window.add(found({"0": 3}, 1.5), KNOWN)
     told.again()
-    window.add(found({"-1": 1}, 0.9), KNOWN)  # long after: there is a second window, and a third
+    window.add(found({"-1": 1}, 0.9), KNOWN)  # there is a second window, and a third
     told.again()
     assert told.confidence == [0.75, 0.5, 0.9]
     assert told.predictions == {"1": 3, "0": 3, "-1": 1}
 
 
+def test_a_request_after_the_minute_tells_of_itself_at_once() -> None:
+    """No timer: the process may stand still from the answer on, and then be dropped."""
+    told, clock = Told(), Clock()
+    window = Window(60, told, clock)
+    for label in KNOWN:
+        window.add(found({label: 1}, 0.5), KNOWN)
+        assert told.predictions[label] == 1
+        clock.now += 60
+    assert len(told.confidence) == 3
+
+
+def test_what_a_timer_tells_late_has_the_time_of_its_last_prediction() -> None:
+    told, clock = Told(), Clock()
+    window = Window(0.3, told, clock)
+    window.add(found({"1": 1}, 0.5), KNOWN)
+    told.again()
+    window.add(found({"1": 1}, 0.6), KNOWN)
+    counted = time.time()
+    clock.now += 3600
+    told.again()
+    assert time.time() - counted >= 0.2
+    assert max(told.times) <= counted
+    window.add(found({"1": 1}, 0.7), KNOWN)  # it stood still: this may be the last
+    assert told.confidence == [0.5, 0.6, 0.7]
+
+
 def test_what_comes_while_a_window_is_told_has_a_window_of_its_own() -> None:
     told = Told()
-    window = Window(0.05, told)
+    window = Window(0.05, told, Clock())
     window.add(found({"1": 1}, 0.5), KNOWN)
     told.again()
     told.goes_on.clear()
@@ -199,7 +229,7 @@ def test_closing_tells_the_rest_and_only_once() -> None:
 def test_closing_waits_for_a_window_that_is_being_told() -> None:
     """Else the process would end with half of it written."""
     told = Told()
-    window = Window(0.05, told)
+    window = Window(0.05, told, Clock())
     window.add(found({"1": 1}, 0.5), KNOWN)
     told.again()
     told.goes_on.clear()

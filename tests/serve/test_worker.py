@@ -25,6 +25,7 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.workertmp import WorkerTmp
 
 from serve import connection, server, worker
 
@@ -35,7 +36,7 @@ OVERRIDDEN = [
     (connection._Request, Request, "set_body_reader should_close"),
     (connection._Parser, RequestParser, "__next__"),
     (server.Server, BaseApplication, "run load_config load"),
-    (server._Arbiter, Arbiter, "run stop"),
+    (server._Arbiter, Arbiter, "run stop murder_workers"),
 ]
 # Names that are used, of classes and modules.
 USED = [
@@ -45,6 +46,7 @@ USED = [
     (RequestParser, "finish_body mesg_class"),
     (SocketUnreader, "take_buffered"),
     (Arbiter, "kill_workers"),
+    (WorkerTmp, "notify"),
     (errors, "ParseException LimitRequestLine LimitRequestHeaders"),
 ]
 # Names that are used of what these classes make.

@@ -1,0 +1,1 @@
+"""What `rehearse size` recommends for three containers under the same traffic."""
