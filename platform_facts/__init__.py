@@ -22,7 +22,8 @@ DISK_GB = 5
 
 # The command, the port, the paths and the times of
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-MODEL_DIR = "/opt/ml/model"
+OPT_ML = "/opt/ml"
+MODEL_DIR = f"{OPT_ML}/model"
 PORT = 8080
 PING_SECONDS = 2.0
 CALL_SECONDS = 60.0
@@ -40,6 +41,12 @@ INSTANCE_BODY_BYTES = 6 * MEGABYTE
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
 BATCH_LARGEST_PAYLOAD_MB = 100
 BATCH_CALL_SECONDS = 600.0
+
+# Of a training job: between SIGTERM and SIGKILL, and what is shown of /opt/ml/output/failure.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html
+# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html
+TRAINING_STOP_SECONDS = 120.0
+FAILURE_CHARACTERS = 1024
 
 # What InvokeEndpoint passes on of an error, as OriginalMessage (shape Message of the service
 # model): https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html

@@ -23,6 +23,21 @@ class ContainerDefinition:
 
 
 @dataclass(frozen=True)
+class TrainingContainer:
+    """What CreateTrainingJob says of a container; `folder` is what it sees as /opt/ml.
+
+    Without an entry point that of the image runs.
+    """
+
+    image: str
+    folder: Path
+    environment: Mapping[str, str]
+    entrypoint: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ("train",)
+    isolated: bool = False  # from every network
+
+
+@dataclass(frozen=True)
 class ServerlessConfig:
     """ServerlessConfig of a production variant."""
 

@@ -19,7 +19,9 @@ RehearsalError
 |- ExpressionError         an expression of metric math cannot be computed
 |- TemplateError           a template of CloudFormation, or its parameters, cannot be used
 |- TransformError          a transform job has failed
-`- TransformStopped        StopTransformJob has been called
+|- TransformStopped        StopTransformJob has been called
+|- TrainingError           a training job has failed
+`- TrainingStopped         a training job is stopped before its container has been started
 
 UpdateFailed               a resource of a stack cannot be updated (a BaseException, see there)
 
@@ -135,6 +137,14 @@ class TransformError(RehearsalError):
 
 class TransformStopped(RehearsalError):
     """StopTransformJob has been called."""
+
+
+class TrainingError(RehearsalError):
+    """A training job has failed; the message is its FailureReason."""
+
+
+class TrainingStopped(RehearsalError):
+    """A training job is stopped before its container has been started."""
 
 
 class UpdateFailed(BaseException):

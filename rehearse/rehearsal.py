@@ -74,6 +74,7 @@ class Rehearsal:
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_CA_BUNDLE": str(self._certificates),
+            "REQUESTS_CA_BUNDLE": str(self._certificates),  # SageMaker SDK 2 tells AWS of its use
             "HTTPS_PROXY": self.url,
             "NO_PROXY": f"{HOST},localhost",
         }
@@ -86,23 +87,18 @@ class Rehearsal:
         from rehearse.data_plane.invoke_endpoint import InvokeEndpoint
         from rehearse.http_server import Application, ConnectionHandler
         from rehearse.metering import log_filter, metric_math
-        from rehearse.metering.cloudwatch import transform_logger
         from rehearse.moto_patches.cloudwatch import patch_cloudwatch
+        from rehearse.moto_patches.iam import patch_iam
         from rehearse.moto_patches.logs import patch_logs
         from rehearse.moto_patches.server import patch_server
         from rehearse.proxy import CertificateAuthority
 
         self._s3 = self.client("s3")
         patch_server()
+        patch_iam()
         patch_cloudwatch(metric_math.evaluate)
         patch_logs(log_filter.compiled)
-        sagemaker_api.install(
-            self.endpoints,
-            self._engine,
-            transform_logger,
-            self.bill.add_transform,
-            self._s3,
-        )
+        sagemaker_api.install(self.endpoints, self._engine, self.bill.add_transform, self._s3)
         authority = CertificateAuthority()
         authority.write(self._certificates)
         self._assume_role()

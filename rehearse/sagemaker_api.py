@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from moto.core.common_types import TYPE_RESPONSE
@@ -10,12 +12,14 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.core.utils import camelcase_to_underscores
 from moto.sagemaker.exceptions import ValidationError
 
-from rehearse.batch.transform_jobs import Charge, Logger, TransformJobsBackend
+from rehearse.batch.transform_jobs import Charge, TransformJobsBackend
 from rehearse.container_engines import ContainerEngine
 from rehearse.control_plane import validation
 from rehearse.control_plane.endpoints import EndpointsBackend
 from rehearse.data_plane.endpoints import Endpoints
+from rehearse.metering.cloudwatch import transform_logger
 from rehearse.moto_patches.sagemaker import SageMakerResponses, patch_sagemaker
+from rehearse.training_jobs.training_jobs import TrainingJobsBackend
 
 # botocore's waiters tell so in the user agent (botocore/useragent.py, feature B); the SDKs poll.
 WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")
@@ -23,7 +27,13 @@ WAITS = re.compile(r"\bm/(\S+,)?B(,|\s|$)|AWS-SageMaker-Python-SDK")
 HOLD_SECONDS = 50.0
 
 
-class Backend(EndpointsBackend, TransformJobsBackend):
+LISTED_BY = (
+    "NameContains CreationTimeAfter CreationTimeBefore SortBy SortOrder MaxResults NextToken"
+).split()
+JOBS_LISTED_BY = [*LISTED_BY, "StatusEquals", "LastModifiedTimeAfter", "LastModifiedTimeBefore"]
+
+
+class Backend(EndpointsBackend, TransformJobsBackend, TrainingJobsBackend):
     """moto's backend of one region, with all that it lacks."""
 
 
@@ -55,13 +65,7 @@ class Responses(SageMakerResponses):
         return super().create_endpoint_config()
 
     def list_models(self) -> ActionResult:
-        names = ("NameContains", "CreationTimeBefore", "CreationTimeAfter", "SortBy", "SortOrder")
-        asked = {
-            camelcase_to_underscores(name): value
-            for name in (*names, "MaxResults", "NextToken")
-            if (value := self.parameter(name)) is not None
-        }
-        found, token = self._backend.list_models(**asked)
+        found, token = self._backend.list_models(**self._given(LISTED_BY))
         summaries = [each.response_object for each in found]
         return ActionResult({"Models": summaries, "NextToken": token})
 
@@ -81,11 +85,30 @@ class Responses(SageMakerResponses):
             self._backend.wait_for_transform_job(self.parameter("TransformJobName"), HOLD_SECONDS)
         return super().describe_transform_job()
 
+    def create_training_job(self) -> ActionResult:
+        job = self._backend.create_training_job(json.loads(self.body))
+        return ActionResult({"TrainingJobArn": job.arn})
+
     def describe_training_job(self) -> ActionResult:
-        """Name a key, if an empty one, as AWS does; SDK 2 counts on it (estimator.py)."""
-        described: Any = super().describe_training_job().result
-        output = {"KmsKeyId": "", **described["OutputDataConfig"]}
-        return ActionResult({**described, "OutputDataConfig": output})
+        if self._client_waits():
+            self._backend.wait_for_training_job(self.parameter("TrainingJobName"), HOLD_SECONDS)
+        return super().describe_training_job()
+
+    def list_training_jobs(self) -> ActionResult:
+        for name in ("WarmPoolStatusEquals", "TrainingPlanArnEquals"):
+            if self.parameter(name):
+                raise ValidationError(f"{name} is not imitated by the rehearsal.")
+        found, token = self._backend.list_training_jobs(**self._given(JOBS_LISTED_BY))
+        summaries = [each.summary() for each in found]
+        return ActionResult({"TrainingJobSummaries": summaries, "NextToken": token})
+
+    def stop_training_job(self) -> ActionResult:
+        self._backend.stop_training_job(self.parameter("TrainingJobName"))
+        return EmptyResult()
+
+    def delete_training_job(self) -> ActionResult:
+        self._backend.delete_training_job(self.parameter("TrainingJobName"))
+        return EmptyResult()
 
     def update_endpoint(self) -> ActionResult:
         arn = self._backend.update_endpoint(
@@ -106,6 +129,14 @@ class Responses(SageMakerResponses):
         self._backend.stop_transform_job(self.parameter("TransformJobName"))
         return EmptyResult()
 
+    def _given(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return those of these members that the request has, named as arguments."""
+        return {
+            camelcase_to_underscores(name): value
+            for name in names
+            if (value := self.parameter(name)) is not None
+        }
+
     def _client_waits(self) -> bool:
         """Return whether the client sleeps for 5 to 60 seconds unless all is over.
 
@@ -120,11 +151,9 @@ def _without_empty(answer: ActionResult) -> ActionResult:
     return ActionResult({name: value for name, value in described.items() if value != {}})
 
 
-def install(
-    endpoints: Endpoints, engine: ContainerEngine, logger: Logger, charge: Charge, s3: Any
-) -> None:
+def install(endpoints: Endpoints, engine: ContainerEngine, charge: Charge, s3: Any) -> None:
     """Let moto use this backend and these responses."""
     Backend.running, Backend.engine, Backend.s3 = endpoints, engine, s3
     # Plain functions would become methods.
-    Backend.logger, Backend.charge = staticmethod(logger), staticmethod(charge)
+    Backend.logger, Backend.charge = staticmethod(transform_logger), staticmethod(charge)
     patch_sagemaker(Backend, Responses)

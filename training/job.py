@@ -13,16 +13,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from platform_facts import FAILURE_CHARACTERS, OPT_ML
+
 # Moves /opt/ml, as in https://github.com/aws/sagemaker-training-toolkit
 BASE_DIR = "SAGEMAKER_BASE_DIR"
-DEFAULT_BASE = "/opt/ml"
 # SDK 2 names the channel "training" where fit() is given one address.
 TRAIN_CHANNELS = ("train", "training")
 VALIDATION_CHANNEL = "validation"
 # Those of the SDKs (sagemaker_program, ...) and of tuning jobs (_tuning_objective_metric).
 NOT_OURS = ("sagemaker_", "_")
-# Of the file with the reason, which DescribeTrainingJob shows as FailureReason.
-FAILURE_CHARACTERS = 1024
 
 
 class JobError(Exception):
@@ -66,7 +65,7 @@ class Folders:
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Folders:
         """Return the folders of this process."""
-        return cls(Path(environment.get(BASE_DIR, DEFAULT_BASE)))
+        return cls(Path(environment.get(BASE_DIR, OPT_ML)))
 
     @property
     def model(self) -> Path:

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from model_handler import ModelError, extras
+from platform_facts import OPT_ML
 from training import channels, job
 from training.fitting import Fitting, Stop, encoder
 from training.job import Folders, JobError
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog=NAME,
         description="Fine-tune a text classifier as a SageMaker training job. Input, "
-        f"hyperparameters and output are in {job.DEFAULT_BASE}, or in ${job.BASE_DIR}.",
+        f"hyperparameters and output are in {OPT_ML}, or in ${job.BASE_DIR}.",
     )
     parser.add_argument(
         "--version", action="version", version=f"%(prog)s {version(extras.PROJECT)}"

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.harness import client, texts
-from rehearse.container_engines import ContainerEngine
+from rehearse.container_engines import ContainerEngine, RunningTraining
 from rehearse.container_engines.docker_engine import DockerContainer, DockerEngine
 from rehearse.container_engines.process_engine import ProcessContainer, ProcessEngine
 from rehearse.data_plane.quotas import Quotas
 from rehearse.data_plane.variant import RunningVariant
-from rehearse.data_types import ContainerDefinition, Invocation, ServerlessConfig
+from rehearse.data_types import (
+    ContainerDefinition,
+    Invocation,
+    ServerlessConfig,
+    TrainingContainer,
+)
 
 BODY = client.body(texts.FIRST)
 CALL = Invocation(BODY, client.HEADERS["Content-Type"])
@@ -50,6 +55,10 @@ class RecordingEngine:
     def end_leftovers(self) -> int:
         """End what killed rehearsals have left; return how much that was."""
         return self.engine.end_leftovers()
+
+    def train(self, container: TrainingContainer, log: Callable[[str], None]) -> RunningTraining:
+        """Start a training container."""
+        return self.engine.train(container, log)
 
     def alive(self) -> list[StartedContainer]:
         """Return what runs now, the oldest first."""

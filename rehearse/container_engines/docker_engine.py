@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import docker
 from docker.errors import DockerException, ImageNotFound
@@ -20,9 +20,13 @@ from docker.types import Mount
 from platform_facts import DISK_GB, MODEL_DIR, sandbox
 from rehearse import owner
 from rehearse.container_engines.running_container import LogLines, RunningContainer
-from rehearse.data_types import ContainerDefinition
+from rehearse.data_types import ContainerDefinition, TrainingContainer
 from rehearse.errors import ContainerEngineError
 
+if TYPE_CHECKING:
+    from rehearse.container_engines.docker_training import DockerTraining
+
+Started = TypeVar("Started", bound="DockerContainer")
 RUN_LABEL = "rehearse.run"
 # Memory that runs out may end a process below the first one only. Docker notes it, but later.
 OUT_OF_MEMORY_SECONDS = 3.0
@@ -54,11 +58,26 @@ class DockerEngine:
         self, definition: ContainerDefinition, memory_mb: int, log: Callable[[str], None]
     ) -> DockerContainer:
         """Start a container; raise ContainerEngineError without its image, or without `serve`."""
-        image = definition.image
+        options = self._options(definition, memory_mb)
+        made = self._create(definition.image, ["serve"], options)
+        return _started(made, lambda output: DockerContainer(made, output, log))
+
+    def train(self, container: TrainingContainer, log: Callable[[str], None]) -> DockerTraining:
+        from rehearse.container_engines import docker_training
+
+        made = self._create(
+            container.image, list(container.arguments), docker_training.options(container)
+        )
+        return _started(
+            made,
+            lambda output: docker_training.DockerTraining(made, output, log, container.folder),
+            before=lambda: docker_training.copy_in(made, container.folder),
+        )
+
+    def _create(self, image: str, command: list[str], options: dict[str, Any]) -> DockersContainer:
+        labels = {RUN_LABEL: self.run, owner.LABEL: owner.owner()}
         try:
-            made = self._client.containers.create(
-                image, ["serve"], **self._options(definition, memory_mb)
-            )
+            return self._client.containers.create(image, command, labels=labels, **options)
         except ImageNotFound as error:
             raise ContainerEngineError(
                 f"there is no image {image} here; build it, or `docker pull` it, "
@@ -66,19 +85,6 @@ class DockerEngine:
             ) from error
         except (DockerException, OSError) as error:
             raise ContainerEngineError(f"{image} cannot be run: {_words(error)}") from error
-        with contextlib.ExitStack() as undo:
-            undo.callback(_remove, made)
-            try:
-                # Before the start, so that no line is missed.
-                output = made.attach(stream=True, logs=True, demux=True)
-                undo.callback(_close, output)
-                made.start()
-                made.reload()
-                running = DockerContainer(made, output, log)
-            except (DockerException, OSError) as error:
-                raise ContainerEngineError(f"{image} cannot be run: {_words(error)}") from error
-            undo.pop_all()
-        return running
 
     def _options(self, definition: ContainerDefinition, memory_mb: int) -> dict[str, Any]:
         mounts = []
@@ -88,7 +94,6 @@ class DockerEngine:
         return {
             **sandbox.options(memory_mb, self._cpus),
             "environment": dict(definition.environment),
-            "labels": {RUN_LABEL: self.run, owner.LABEL: owner.owner()},
             "mounts": mounts,
             "ports": {sandbox.TCP_PORT: ("127.0.0.1", None)},
         }
@@ -194,6 +199,32 @@ class DockerContainer(RunningContainer):
         finally:
             self._ended.set()
             _close(self._output)
+
+
+def _started(
+    made: DockersContainer,
+    run: Callable[[Any], Started],
+    before: Callable[[], None] = lambda: None,
+) -> Started:
+    """Start a container that has been made, and return what `run` makes of its output.
+
+    It is removed, and ContainerEngineError raised, where that or `before` fails.
+    """
+    with contextlib.ExitStack() as undo:
+        undo.callback(_remove, made)
+        try:
+            before()
+            # Attached before the start, so that no line is missed.
+            output = made.attach(stream=True, logs=True, demux=True)
+            undo.callback(_close, output)
+            made.start()
+            made.reload()
+            running = run(output)
+        except (DockerException, OSError) as error:
+            image = made.attrs["Config"]["Image"]
+            raise ContainerEngineError(f"{image} cannot be run: {_words(error)}") from error
+        undo.pop_all()
+    return running
 
 
 def _remove(container: DockersContainer) -> None:

@@ -14,16 +14,21 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 
 from rehearse.container_engines.running_container import LogLines, RunningContainer
-from rehearse.data_types import ContainerDefinition
+from rehearse.data_types import ContainerDefinition, TrainingContainer
 from rehearse.errors import ContainerEngineError
 from rehearse.owner import is_dead, owner, read_mark, started
 
+if TYPE_CHECKING:
+    from rehearse.container_engines.process_training import ProcessTraining
+
+Started = TypeVar("Started", bound="ProcessContainer")
 # What a program needs to start at all. All else it gets from CreateModel, as a container does.
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "HOME", "TMPDIR")
 READ_BYTES = 64 * 1024
@@ -42,7 +47,7 @@ class ProcessEngine:
         "the file system is writable, and all of this machine's",
         "the user is yours, with your rights",
         "/dev/shm is there",
-        "the image is not looked at: the local `serve` runs",
+        "the image is not looked at: the local `serve` runs, or `train`",
     )
 
     def __init__(self, command: Sequence[str] = (sys.executable, "-m", "serve")) -> None:
@@ -53,31 +58,35 @@ class ProcessEngine:
         self, definition: ContainerDefinition, memory_mb: int, log: Callable[[str], None]
     ) -> ProcessContainer:
         """Start a process; raise ContainerEngineError if the command cannot be run."""
+        own = {"MEMORY_SIZE_IN_MB": str(memory_mb), **definition.environment}
+        if definition.model_dir:
+            own["MODEL_DIR"] = str(definition.model_dir)
+        return self._run(ProcessContainer, self._command, own, log)
+
+    def train(self, container: TrainingContainer, log: Callable[[str], None]) -> ProcessTraining:
+        from rehearse.container_engines import process_training
+
+        command = process_training.command(container)
+        own = {**container.environment, process_training.BASE_DIR: str(container.folder)}
+        return self._run(process_training.ProcessTraining, command, own, log)
+
+    def _run(
+        self,
+        kind: type[Started],
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Callable[[str], None],
+    ) -> Started:
+        """Run a command with these variables, and a port of its own."""
         with contextlib.ExitStack() as undo:
             try:
                 reserved = undo.enter_context(_reserve_port())
             except OSError as error:
                 raise ContainerEngineError(f"no port can be had: {error.strerror}") from error
             port = reserved.getsockname()[1]
-            own = {"MEMORY_SIZE_IN_MB": str(memory_mb), **definition.environment}
-            if definition.model_dir:
-                own["MODEL_DIR"] = str(definition.model_dir)
-            inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-            try:
-                process = subprocess.Popen(
-                    self._command,
-                    env={**inherited, **own, "SAGEMAKER_BIND_TO_PORT": str(port)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    # A group of its own, so that workers end with it, and Ctrl-C is ours alone.
-                    start_new_session=True,
-                )
-            except OSError as error:
-                words = " ".join(self._command)
-                raise ContainerEngineError(f"`{words}` cannot be run: {error.strerror}") from error
+            process = _launch(command, {**environment, "SAGEMAKER_BIND_TO_PORT": str(port)})
             undo.pop_all()
-        running = ProcessContainer(process, reserved, log, self._started.discard)
+        running = kind(process, reserved, log, self._started.discard)
         self._started.add(running)
         return running
 
@@ -88,6 +97,27 @@ class ProcessEngine:
 
     def end_leftovers(self) -> int:
         return end_leftover_processes()
+
+
+def _launch(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Run a command with these variables and those that any program needs.
+
+    Raises ContainerEngineError.
+    """
+    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    try:
+        return subprocess.Popen(
+            command,
+            env={**inherited, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # A group of its own, so that workers end with it, and Ctrl-C is ours alone.
+            start_new_session=True,
+        )
+    except OSError as error:
+        words = " ".join(command)
+        raise ContainerEngineError(f"`{words}` cannot be run: {error.strerror}") from error
 
 
 def end_leftover_processes() -> int:

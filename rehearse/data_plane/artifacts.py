@@ -60,7 +60,7 @@ def fetch(s3: Any, url: str, packed: bool, directory: Path) -> None:
         for each in found:
             name = each.removeprefix(key).lstrip("/") or PurePosixPath(each).name
             if not each.endswith("/"):
-                s3.download_file(bucket, each, str(_place(directory, name)))
+                s3.download_file(bucket, each, str(place(directory, name)))
     _protect(directory)
 
 
@@ -136,10 +136,10 @@ def keys(s3: Any, bucket: str, prefix: str, most: int | None = None) -> list[str
         return []
 
 
-def _place(directory: Path, name: str) -> Path:
-    """Return where an object below a prefix goes."""
+def place(directory: Path, name: str) -> Path:
+    """Return where an object below a prefix goes; raise ArtifactError where that is elsewhere."""
     if ".." in PurePosixPath(name).parts:
-        raise ArtifactError(f"the object {name} would leave the directory of the model")
+        raise ArtifactError(f"the object {name} would leave the directory that it goes to")
     target = directory / name
     target.parent.mkdir(parents=True, exist_ok=True)
     return target

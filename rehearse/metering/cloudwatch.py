@@ -23,6 +23,8 @@ from rehearse.data_types import InvocationMetrics, ServerlessConfig, VariantConf
 
 ENDPOINT_NAMESPACE = "AWS/SageMaker"
 CONTAINER_NAMESPACE = "/aws/sagemaker/Endpoints"
+# Of metrics and of the log group.
+TRAINING_NAMESPACE = "/aws/sagemaker/TrainingJobs"
 TRANSFORM_GROUP = "/aws/sagemaker/TransformJobs"
 # So much is kept, of a region and of a log stream: moto keeps all of it in memory. At the most, the
 # older half is dropped. A thousand calls of the bundled model leave about 20,000 points.
@@ -71,11 +73,46 @@ class VariantMonitor:
             )
 
     def _put(self, namespace: str, data: list[dict[str, Any]]) -> None:
-        with LOCK:
-            backend = cloudwatch_backends[self._account_id][self._region]
-            backend.put_metric_data(namespace, data)
-            if len(backend.metric_data) > MOST_POINTS:
-                del backend.metric_data[: MOST_POINTS // 2]
+        put_metric_data(self._account_id, self._region, namespace, data)
+
+
+class TrainingMonitor:
+    """Metrics and logs of one training job.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html; the dimension is that
+    which SageMaker's SDK 2 asks for (sagemaker/analytics.py, TrainingJobAnalytics).
+    """
+
+    def __init__(self, account_id: str, region: str, job: str, stream: str) -> None:
+        self._account_id, self._region, self._job, self._stream = account_id, region, job, stream
+
+    def log(self, line: str) -> None:
+        """Write one line of the container's output."""
+        write_log_event(
+            self._account_id, self._region, TRAINING_NAMESPACE, self._stream, line, time.time()
+        )
+
+    def measure(self, name: str, value: float) -> None:
+        """Write a value of one of the job's own metrics."""
+        point = {
+            "MetricName": name,
+            "Value": value,
+            "Unit": "None",
+            "Timestamp": datetime.now(UTC).replace(tzinfo=None),
+            "Dimensions": [{"Name": "TrainingJobName", "Value": self._job}],
+        }
+        put_metric_data(self._account_id, self._region, TRAINING_NAMESPACE, [point])
+
+
+def put_metric_data(
+    account_id: str, region: str, namespace: str, data: list[dict[str, Any]]
+) -> None:
+    """Write data points, in the form of PutMetricData."""
+    with LOCK:
+        backend = cloudwatch_backends[account_id][region]
+        backend.put_metric_data(namespace, data)
+        if len(backend.metric_data) > MOST_POINTS:
+            del backend.metric_data[: MOST_POINTS // 2]
 
 
 def write_log_event(

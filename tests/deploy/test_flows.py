@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from botocore.exceptions import ClientError
 
 from tests.conftest import ROOT
 from tests.deploy.conftest import IMAGE, Account, output, program
-from tests.rehearse.rehearsal import archive
 
 LABELS = [1, 0, -1]
 SDKS = {"sdk_v2": "sagemaker==2.257.7", "sdk_v3": "sagemaker==3.27.0"}
@@ -123,31 +121,6 @@ def test_sdk_2_finds_its_role_and_its_bucket(account: Account) -> None:
     assert role.startswith("arn:aws:iam::123456789012:role/service-role/")
     assert bucket == "sagemaker-us-east-1-123456789012"
     account.rehearsal.client("s3").delete_bucket(Bucket=bucket)
-
-
-def test_an_estimator_deploys_what_its_job_has_made(account: Account, packed: Path) -> None:
-    python = program("sdk_v2", "python")
-    client, s3 = account.rehearsal.client("sagemaker"), account.rehearsal.client("s3")
-    s3.create_bucket(Bucket="trained")
-    client.create_training_job(
-        TrainingJobName="fine-tune",
-        RoleArn=account.role(),
-        AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
-        OutputDataConfig={"S3OutputPath": "s3://trained"},
-        ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
-        StoppingCondition={"MaxRuntimeInSeconds": 3600},
-    )
-    # A job of the rehearsal trains nothing; what it would have made is put where it says.
-    job = client.describe_training_job(TrainingJobName="fine-tune")
-    key = job["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("s3://trained/")
-    s3.put_object(Bucket="trained", Key=key, Body=archive(packed))
-    arguments = ["--role", account.role(), "--image", IMAGE, "--training-job", "fine-tune"]
-    found = labels(account.run("sdk_v2.py", *arguments, python=python))
-    assert len(found) == len(LABELS)
-    model = client.describe_model(ModelName="sentiment")["PrimaryContainer"]
-    assert model["ModelDataUrl"] == f"s3://trained/{key}"
-    assert model["Environment"].items() >= told(1024).items()
-    delete(account)
 
 
 def test_the_cli_takes_the_files_as_they_are(account: Account, aws: str) -> None:

@@ -170,7 +170,7 @@ def test_a_shell_takes_the_exports_and_the_bill_comes_at_the_end() -> None:
     )
     try:
         assert process.stdout
-        ready, *exports = [process.stdout.readline().strip() for _ in range(8)]
+        ready, *exports = [process.stdout.readline().strip() for _ in range(9)]
         url = re.findall(r"^rehearse: ready at (http://127\.0\.0\.1:\d+);", ready)[0]
         environment = dict(each.removeprefix("export ").split("=") for each in exports)
         assert list(environment) == [
@@ -179,6 +179,7 @@ def test_a_shell_takes_the_exports_and_the_bill_comes_at_the_end() -> None:
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
             "AWS_CA_BUNDLE",
+            "REQUESTS_CA_BUNDLE",
             "HTTPS_PROXY",
             "NO_PROXY",
         ]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
 import json
 import os
 import re
 import subprocess
-import tarfile
 import threading
 import time
 from collections import deque
@@ -32,6 +30,7 @@ from rehearse.data_types import ContainerDefinition, Invocation, InvocationMetri
 from rehearse.errors import ContainerEngineError, ModelError, ModelNotReady
 from tests.conftest import BLOG, BUNDLED, lines
 from tests.contract.conftest import build
+from tests.rehearse.scripted_image import scripted_image
 from tests.rehearse.scripted_variant import SCRIPT
 from tests.rehearse.waiting import eventually
 
@@ -47,22 +46,8 @@ def slim() -> str:
 @pytest.fixture(scope="session")
 def foreign(slim: str) -> Iterator[str]:
     """Build an image whose `serve` is scripted_container.py, on top of this project's."""
-    client = docker.from_env()
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        for name, body in (
-            ("Dockerfile", f"FROM {slim}\nCOPY serve /opt/venv/bin/serve\n".encode()),
-            ("serve", SCRIPT.read_bytes()),
-        ):
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(body), 0o755
-            tar.addfile(entry, io.BytesIO(body))
-    context.seek(0)
-    tag = "rehearse-test:scripted"
-    client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
-    yield tag
-    client.images.remove(tag, force=True)
-    client.close()
+    with scripted_image(slim, "serve", SCRIPT) as tag:
+        yield tag
 
 
 @pytest.fixture
