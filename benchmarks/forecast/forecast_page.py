@@ -29,6 +29,7 @@ def largest_error(results: Results, name: str, what: str) -> float:
 def page(results: Results) -> str:
     """Write the page."""
     share = vcpus(MEMORY_MB)
+    seconds, used = (results.of(what, "a million")[0] for what in ("seconds", "CPU seconds"))
     return f"""# Forecasts beside rehearsals
 
 {pages.commands(results)}
@@ -59,15 +60,15 @@ It computes, and there are too few CPUs for three containers or four. At {MEMORY
 use {share:.2f} CPUs: three want {3 * share:.1f}, four {4 * share:.1f}, beside the client and the
 rehearsal on the same machine, {results.words["CPU"][BUNDLED]}.
 Each gets less than the one that was measured alone. So answers and cold starts take longer than the
-simulation knows, and more requests find all environments busy. On the platform no environment takes
-CPUs from another, so the waiting container's errors are the ones to go by there.
+simulation knows, and more requests find all environments busy. On the platform an environment has a
+CPU share of its own, so there the waiting container's errors are the ones to go by.
 
 {_section(results, BUNDLED)}
 
 ## A million requests
 
-In up to 200 environments they are simulated in
-{results.of("seconds", "a million")[0]:.1f} s (target: under 45 s).
+In up to 200 environments they are simulated in {seconds:.1f} s (target: under 45 s), of which
+{used:.1f} s are on a CPU.
 
 {pages.facts(results)}
 """

@@ -40,8 +40,8 @@ def _validated(waiting: dict[str, Any], bundled: dict[str, Any]) -> str:
     """Say how far forecasts of two containers have been off rehearsals."""
     return (
         f"Against {waiting['runs']} rehearsals of a container that only waits, forecasts were off "
-        f"by at most {_words(waiting)}.\nWith the bundled model it was {_words(bundled)}: more "
-        f"than two of its containers want more than the machine had ({bundled['cpu']})."
+        f"by at most {_words(waiting)}.\nWith the bundled model it was {_words(bundled)}: for more "
+        f"than two of its containers and their client the machine, {bundled['cpu']}, was too small."
     )
 
 
