@@ -41,7 +41,8 @@ the simulation of `rehearse forecast`. The simulation knows how long cold starts
 took in one container, measured before. Requests come in bursts of six on average, and after
 silences in which all environments are dropped. A latency is `ModelSetupTime` and `ModelLatency`
 together, in both. The simulation draws its times at random: the tables have the median of its runs,
-with the least and the most. Other programs count in "CPUs busy".
+with the least and the most. Other programs count in "CPUs busy", and as errors where they come or
+go between the measurement and the rehearsal.
 
 Environments are not frozen between requests here, as with `rehearse up --no-freeze`: a forecast
 does not know how long it takes to thaw them.
