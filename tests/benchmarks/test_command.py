@@ -39,7 +39,7 @@ def test_what_is_not_installed_is_said_in_one_line(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(SystemExit, match="2"):
-        __main__.main(["coldstart"])
+        __main__.main(["compare"])
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "pip install 'sagemaker-serverless-sentiment[dev]'" in said
