@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from benchmarks.compression import command
-from benchmarks.harness.screenshot import CHROMIUM
 from benchmarks.harness import texts
 from benchmarks.harness.results import read
+from benchmarks.harness.screenshot import CHROMIUM
 from tests.conftest import BUNDLED
 
 

@@ -93,6 +93,8 @@ def module_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account
             {
                 "PATH": os.environ["PATH"],
                 "HOME": str(tmp_path_factory.mktemp("home")),
+                # sitecustomize.py, which Python imports at each start.
+                "PYTHONPATH": str(Path(__file__).with_name("impatient")),
                 # SDK 3 otherwise reports its use to AWS.
                 "TELEMETRY_OPT_OUT": "true",
                 **rehearsal.ready["environment"],
