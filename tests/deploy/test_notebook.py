@@ -98,6 +98,8 @@ def test_it_recommends_a_memory_size(shown: dict[str, str]) -> None:
 def test_it_leaves_an_empty_account(shown: dict[str, str], module_account: Account) -> None:
     assert shown["clean-up"].splitlines()[-1] == "[]"
     assert module_account.left() == []
+    sagemaker = module_account.rehearsal.client("sagemaker")
+    assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
     (bucket,) = module_account.rehearsal.client("s3").list_buckets()["Buckets"]
     found = module_account.rehearsal.client("s3").list_objects_v2(Bucket=bucket["Name"])
     assert found["KeyCount"] == 0
