@@ -11,11 +11,12 @@ from benchmarks.harness import client, texts
 from rehearse.container_engines import ContainerEngine, RunningTraining
 from rehearse.container_engines.docker_engine import DockerContainer, DockerEngine
 from rehearse.container_engines.process_engine import ProcessContainer, ProcessEngine
-from rehearse.data_plane.quotas import Quotas
+from rehearse.data_plane.quotas import IDLE_SECONDS, Quotas
 from rehearse.data_plane.variant import RunningVariant
 from rehearse.data_types import (
     ContainerDefinition,
     Invocation,
+    InvocationMetrics,
     ServerlessConfig,
     TrainingContainer,
 )
@@ -66,16 +67,20 @@ class RecordingEngine:
 
     @contextmanager
     def serving(
-        self, concurrency: int, quotas: Quotas = NO_FREEZE, idle_seconds: float = 300.0
+        self,
+        concurrency: int,
+        quotas: Quotas = NO_FREEZE,
+        idle_seconds: float = IDLE_SECONDS,
+        observe: Callable[[InvocationMetrics], None] = lambda _: None,
     ) -> Iterator[RunningVariant]:
-        """Serve a serverless variant of so much MaxConcurrency."""
+        """Serve a serverless variant of so much MaxConcurrency; `observe` is told of each call."""
         engine: ContainerEngine = self
         variant = RunningVariant(
             engine,
             self.container,
             ServerlessConfig(MEMORY_MB, concurrency),
             log=lambda _: None,
-            observe=lambda _: None,
+            observe=observe,
             idle_seconds=idle_seconds,
             quotas=quotas,
         )

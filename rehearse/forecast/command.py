@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rehearse.forecast import options, profiles
 from rehearse.forecast.forecast import forecast
@@ -30,8 +31,20 @@ def run(given: argparse.Namespace) -> int:
     print(found)
     print(
         f"Times are those of {profile.image} on {profile.cpu}, prices those of {prices.region}, "
-        f"{prices.dated}.\nForecasts of {validation['runs']} rehearsals were off by at most "
-        f"{validation['p50_error']:.0%} for p50, and {validation['throttled_error']:.0%} for "
-        "throttled requests."
+        f"{prices.dated}.\n{_validated(**validation)}"
     )
     return 0
+
+
+def _validated(waiting: dict[str, Any], bundled: dict[str, Any]) -> str:
+    """Say how far forecasts of two containers have been off rehearsals."""
+    return (
+        f"Against {waiting['runs']} rehearsals of a container that only waits, forecasts were off "
+        f"by at most {_words(waiting)}.\nWith the bundled model it was {_words(bundled)}: for more "
+        f"than two of its containers and their client the machine, {bundled['cpu']}, was too small."
+    )
+
+
+def _words(errors: dict[str, Any]) -> str:
+    p50, throttled = errors["p50_error"], errors["throttled_error"]
+    return f"{p50:.0%} for p50 and {throttled:.0%} for throttled requests"

@@ -88,7 +88,9 @@ def test_people_are_told_where_the_figures_come_from(profile: Path) -> None:
     assert code == 0
     assert re.search(r"p50 100 ms, .*throttled: 0 \(0.00%\)", out, re.S)
     assert "Times are those of reviews on a CPU" in out
-    assert re.search(r"rehearsals were off by at most \d+% for p50", out)
+    off = r"%s \d+%% for p50 and \d+%% for throttled requests"
+    assert re.search(off % "a container that only waits, forecasts were off by at most", out)
+    assert re.search(off % "With the bundled model it was", out)
 
 
 @pytest.mark.parametrize(
