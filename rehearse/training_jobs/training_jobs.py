@@ -33,6 +33,7 @@ PAGES = {
         "unique_attribute": "arn",
     }
 }
+MODEL_URL = "ModelArtifacts.S3ModelArtifacts"
 SORTED_BY = {
     "Name": "training_job_name",
     "CreationTime": "creation_time",
@@ -112,6 +113,23 @@ class TrainingJobsBackend(ModelsBackend):
         ]
         by = SORTED_BY[sort_by]
         return sorted(found, key=lambda job: getattr(job, by), reverse=sort_order == "Descending")
+
+    def search(self, resource: Any = None, search_expression: Any = None) -> Any:
+        """Search jobs by the address of a model, too, as SDK 2 does in register(); else as moto."""
+        if resource != "TrainingJob":
+            return super().search(resource, search_expression)
+        asked = search_expression or {}
+        filters = asked.get("Filters", [])
+        urls = [each["Value"] for each in filters if each["Name"] == MODEL_URL]
+        others = [each for each in filters if each["Name"] != MODEL_URL]
+        with CHANGING:
+            found = super().search(resource, {**asked, "Filters": others})
+        found["Results"] = [
+            each
+            for each in found["Results"]
+            if all(url == each["TrainingJob"]["ModelArtifacts"]["S3ModelArtifacts"] for url in urls)
+        ]
+        return found
 
     def wait_for_training_job(self, name: str, seconds: float) -> None:
         """Wait until a job has ended, if it is there."""

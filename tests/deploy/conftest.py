@@ -78,9 +78,10 @@ def output(process: subprocess.Popen[str], text: str | None = None) -> str:
 
 def program(venv: str, name: str) -> str:
     """Return a program of an environment of `make deploy-venvs`, or skip the test."""
-    if not (VENVS / venv / "installed").exists():
-        pytest.skip(f"there is no {VENVS / venv}; `make deploy-venvs` makes it")
-    return str(VENVS / venv / "bin" / name)
+    found = VENVS / venv / "bin" / name
+    if not (VENVS / venv / "installed").exists() or not found.exists():
+        pytest.skip(f"there is no {found}; `make deploy-venvs` makes it")
+    return str(found)
 
 
 @pytest.fixture(scope="module")

@@ -262,6 +262,23 @@ def test_jobs_are_listed_and_deleted(rehearsal: Rehearsal) -> None:
         describe(rehearsal, failed)
 
 
+def test_a_job_is_found_by_its_model(rehearsal: Rehearsal) -> None:
+    first, second = start(rehearsal), start(rehearsal)
+    model = ended(rehearsal, second)["ModelArtifacts"]["S3ModelArtifacts"]
+    ended(rehearsal, first)
+    search = rehearsal.client("sagemaker").search
+
+    def found(*filters: tuple[str, str]) -> list[str]:
+        asked = [{"Name": name, "Operator": "Equals", "Value": text} for name, text in filters]
+        results = search(Resource="TrainingJob", SearchExpression={"Filters": asked})["Results"]
+        return [each["TrainingJob"]["TrainingJobName"] for each in results]
+
+    by_model = ("ModelArtifacts.S3ModelArtifacts", model)
+    assert found(by_model) == [second]
+    assert found(by_model, ("TrainingJobName", first)) == []
+    assert found(("TrainingJobName", first)) == [first]
+
+
 def test_a_job_that_runs_is_not_deleted(rehearsal: Rehearsal) -> None:
     sagemaker, name = rehearsal.client("sagemaker"), holding(rehearsal)
     with pytest.raises(ClientError) as caught:
