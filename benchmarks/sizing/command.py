@@ -107,11 +107,12 @@ def add(found: Results, who: str, sizing: dict[str, Any]) -> None:
             **{option["kind"]: option["usd_a_month"] for option in chosen["options"]},
         },
     )
-    small = [f"{each['memory_mb']} MB: {each['failure']}" for each in sizing["measured"]]
-    answered = [
-        line for line, each in zip(small, sizing["measured"], strict=True) if not each["largest"]
+    small = [
+        f"{each['memory_mb']} MB: {each['failure']}"
+        for each in sizing["measured"]
+        if not each["largest"]
     ]
-    found.say(who, {"recommended": chosen["kind"], "too small": "; ".join(answered) or "none"})
+    found.say(who, {"recommended": chosen["kind"], "too small": "; ".join(small) or "none"})
 
 
 def page(results: Results) -> str:
