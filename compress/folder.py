@@ -63,7 +63,8 @@ def whole(out: Path) -> Iterator[tuple[Path, Path]]:
     """Give two empty folders; what the block leaves in the first is in `out` if it ends well.
 
     The second is for files in between. If it fails, `out` is as it was before. They are in `out`
-    itself, which may be where another disk is mounted, and cannot be replaced then.
+    itself, which may be where another disk is mounted, and cannot be replaced then. Every user may
+    read them: that of a container is another one, and safetensors lets only the owner do so.
     """
     hidden = out / ".pack-model"
     made, scratch = hidden / "made", hidden / "scratch"
@@ -76,6 +77,7 @@ def whole(out: Path) -> Iterator[tuple[Path, Path]]:
                 yield made, scratch
             # The manifest comes last: without it nobody takes the folder for a model.
             for path in sorted(made.iterdir(), key=lambda path: path.name == manifest.NAME):
+                path.chmod(path.stat().st_mode | 0o444)
                 moved.append(path.rename(out / path.name))
         except BaseException:
             with interrupts.held():

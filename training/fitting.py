@@ -166,12 +166,16 @@ class Fitting:
         ]
 
     def save(self, out: Path) -> None:
-        """Write the checkpoint to `out`, which may be a mount; each file is whole or not there."""
+        """Write the checkpoint to `out`, which may be a mount; each file is whole or not there.
+
+        Every user may read them, as that of a container has to; safetensors allows the owner only.
+        """
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".") as folder:
             self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
             for path in Path(folder).iterdir():
+                path.chmod(path.stat().st_mode | 0o444)
                 os.replace(path, out / path.name)
 
 

@@ -74,6 +74,16 @@ def _check(given: argparse.Namespace) -> None:
     for folder in (given.out, given.model):
         if folder is not None and not folder.is_dir():
             raise InputError(f"{folder} is no folder")
+    if given.model is not None and given.engine == "docker":
+        _check_readable(given.model)
+
+
+def _check_readable(model: Path) -> None:
+    """Raise InputError if the user of a container, who is another one, cannot read a model."""
+    for path in (model, *model.rglob("*")):
+        wanted = 0o5 if path.is_dir() else 0o4
+        if path.exists() and path.stat().st_mode & wanted != wanted:
+            raise InputError(f"{path} is not for every user to read; chmod -R a+rX {model}")
 
 
 def _measure(

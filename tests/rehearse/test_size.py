@@ -131,6 +131,17 @@ def test_wrong_options_are_one_line(reviews: str, arguments: tuple[str, ...], re
     assert reason in err.splitlines()[-1]
 
 
+def test_a_model_that_a_container_cannot_read_is_one_line(tmp_path: Path, reviews: str) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.touch(mode=0o600)
+    tmp_path.chmod(0o755)
+    code, out, err = size("--requests", reviews, "--model", str(tmp_path), "--engine", "docker")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].endswith(
+        f"{weights} is not for every user to read; chmod -R a+rX {tmp_path}"
+    )
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_nothing_running(tmp_path: Path, reviews: str, end: signal.Signals) -> None:
     given = ["--requests", reviews, "--calls", "100000", "--out", str(tmp_path)]

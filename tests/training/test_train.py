@@ -117,6 +117,8 @@ def test_the_model_is_one_that_is_served(whole: tuple[Path, str]) -> None:
     found = labelled(Handler(model), "i love this great product", "zip broke never fits again")
     assert [each.predicted_label for each in found] == [1, -1]
     assert not (whole[0] / "output" / "failure").exists()
+    # By the user of any container.
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in model.iterdir())
 
 
 def test_each_metric_definition_finds_its_numbers(whole: tuple[Path, str]) -> None:
