@@ -117,9 +117,7 @@ def add(found: Results, who: str, sizing: dict[str, Any]) -> None:
 
 def page(results: Results) -> str:
     """Write the page."""
-    heads = ["", *SUBJECTS.values()]
-    rows = {
-        "recommended": None,
+    figures = {
         "memory size, MB": ("memory", 0),
         "MaxConcurrency": ("most", 0),
         "cold start, s": ("cold", 2),
@@ -128,16 +126,20 @@ def page(results: Results) -> str:
         "USD a million requests": ("a million", 2),
         **{f"USD a month, {way}": (way, 2) for way in WAYS},
         "an instance costs less from, requests a month": ("break even", 0),
-        "sizes that answer nothing": None,
     }
-    lines = []
-    for title, row in rows.items():
-        if row is None:
-            said = results.words["recommended" if title == "recommended" else "too small"]
-            lines.append([title, *(said[who] for who in SUBJECTS)])
-            continue
-        what, digits = row
-        lines.append([title, *(f"{results.of(what, who)[0]:,.{digits}f}" for who in SUBJECTS)])
+
+    def words(what: str) -> list[str]:
+        return [results.words[what][who] for who in SUBJECTS]
+
+    heads = ["", *SUBJECTS.values()]
+    lines = [
+        ["recommended", *words("recommended")],
+        *(
+            [title, *(f"{results.of(what, who)[0]:,.{digits}f}" for who in SUBJECTS)]
+            for title, (what, digits) in figures.items()
+        ),
+        ["sizes that answer nothing", *words("too small")],
+    ]
     return f"""# What `rehearse size` recommends
 
     {results.command}
