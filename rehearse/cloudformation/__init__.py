@@ -18,7 +18,7 @@ def install(cloudwatch: Any) -> None:
     from rehearse.rehearsal import HOST
 
     resource_types.Alarm.cloudwatch = cloudwatch
-    patch_checks(templates.check)
+    patch_checks(templates.check, templates.check_name)
     patch_change_sets()
     patch_template_urls(HOST)
     patch_stacks(stacks.attempt)

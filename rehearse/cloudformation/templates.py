@@ -16,7 +16,18 @@ from rehearse.errors import TemplateError
 
 # ${Name} and ${Name.Attribute} in Fn::Sub; ${!Literal} is text.
 VARIABLE = re.compile(r"\$\{([^!}.]+)[^}]*\}")
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+STACK_NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]*")
 TYPE = re.compile(r"(AWS|Alexa|Custom)::.+|[A-Za-z0-9]+::.+::.+")
+
+
+def check_name(name: str) -> None:
+    """Refuse the name of a new stack; raise TemplateError."""
+    if not STACK_NAME.fullmatch(name) or len(name) > 128:
+        raise TemplateError(
+            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy "
+            f"constraint: Member must satisfy regular expression pattern: {STACK_NAME.pattern}"
+        )
 
 
 def check(template: Any, parameters: Mapping[str, Any]) -> None:

@@ -38,7 +38,11 @@ NEEDS_INSTANCES = (
 
 
 def check_members(action: str, body: str) -> None:
-    """Refuse members that are missing or of another type than the service model says."""
+    """Refuse members that are missing, or not as the service model says.
+
+    The values of enumerations are checked in lists only: there they do not grow, as those of
+    instance types do.
+    """
     from botocore.validate import ParamValidator
 
     model = _service_model()
@@ -48,9 +52,31 @@ def check_members(action: str, body: str) -> None:
         given = json.loads(body or "{}")
     except ValueError as error:
         raise ValidationError(f"The body of {action} is no JSON: {error}") from error
-    report = ParamValidator().validate(given, model.operation_model(action).input_shape)
+    shape = model.operation_model(action).input_shape
+    report = ParamValidator().validate(given, shape)
     if report.has_errors():
         raise ValidationError("; ".join(report.generate_report().splitlines()))
+    if action.startswith("List"):
+        for name, value in given.items():
+            _check_value(value, name, shape.members[name])
+
+
+def _check_value(value: Any, name: str, shape: Any) -> None:
+    """Refuse what is no value of an enumeration, or more than the most."""
+    path = f"{name[0].lower()}{name[1:]}"
+    allowed = getattr(shape, "enum", None)
+    if allowed and value not in allowed:
+        raise unmet(value, path, f"satisfy enum value set: [{', '.join(allowed)}]")
+    if shape.type_name == "integer" and value > shape.metadata.get("max", value):
+        raise unmet(value, path, f"have value less than or equal to {shape.metadata['max']}")
+
+
+def unmet(value: object, path: str, constraint: str) -> ValidationError:
+    """Return the error of a value that does not meet a constraint, in AWS's words."""
+    return ValidationError(
+        f"1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: "
+        f"Member must {constraint}"
+    )
 
 
 @cache
@@ -64,10 +90,7 @@ def _service_model() -> Any:
 def check_name(value: str, member: str) -> None:
     """Refuse a name that is not as the service model describes it."""
     if not NAME.fullmatch(value) or len(value) > 63:
-        raise ValidationError(
-            f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy "
-            f"constraint: Member must satisfy regular expression pattern: {NAME.pattern}"
-        )
+        raise unmet(value, member, f"satisfy regular expression pattern: {NAME.pattern}")
 
 
 def check_variants(given: Sequence[Mapping[str, Any]]) -> None:
@@ -168,10 +191,7 @@ def _within(value: int, path: str) -> None:
             if value > 1
             else "greater than or equal to 1"
         )
-        raise ValidationError(
-            f"1 validation error detected: Value '{value}' at '{path}' failed to satisfy "
-            f"constraint: Member must have value {bound}"
-        )
+        raise unmet(value, path, f"have value {bound}")
 
 
 def record_changes(record: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:

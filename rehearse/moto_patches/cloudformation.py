@@ -108,15 +108,19 @@ def patch_template_urls(host: str) -> None:
 
 # Gets a template and the values given for its parameters; raises TemplateError.
 Check = Callable[[Any, Mapping[str, Any]], None]
+# Gets the name of a new stack; raises TemplateError.
+CheckName = Callable[[str], None]
 
 
-def patch_checks(check: Check) -> None:
-    """Let a function refuse templates and parameters before a stack is touched."""
+def patch_checks(check: Check, check_name: CheckName) -> None:
+    """Let functions refuse templates, parameters and new names before a stack is touched."""
     from moto.cloudformation.exceptions import ValidationError
     from moto.cloudformation.models import Stack
 
-    def refuse(text: str, parameters: Mapping[str, Any]) -> None:
+    def refuse(text: str, parameters: Mapping[str, Any], new: str | None = None) -> None:
         try:
+            if new is not None:
+                check_name(new)
             try:
                 template = Stack.parse_template(text)
             except Exception as error:  # of the parsers of YAML and JSON
@@ -126,7 +130,7 @@ def patch_checks(check: Check) -> None:
             raise ValidationError(message=str(error)) from error
 
     def create(backend: Any, name: str, template: str, parameters: Any, **more: Any) -> Any:
-        refuse(template, parameters)
+        refuse(template, parameters, name)
         return created(backend, name, template, parameters, **more)
 
     def update(backend: Any, *, parameters: list[dict[str, Any]], **more: Any) -> Any:
@@ -145,7 +149,8 @@ def patch_checks(check: Check) -> None:
         return updated(backend, parameters=given, **more)
 
     def change(backend: Any, *, template: str, parameters: Any, **more: Any) -> Any:
-        refuse(template, parameters)
+        creates = more["change_set_type"] == "CREATE"
+        refuse(template, parameters, more["stack_name"] if creates else None)
         return changed(backend, template=template, parameters=parameters, **more)
 
     def load(resources: ResourceMap) -> None:

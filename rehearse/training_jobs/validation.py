@@ -15,6 +15,7 @@ from typing import Any
 from moto.sagemaker.exceptions import ValidationError
 
 from platform_facts import OPT_ML
+from rehearse.control_plane.validation import unmet
 from rehearse.data_plane import artifacts
 from rehearse.errors import ArtifactError
 from rehearse.training_jobs.folders import CHECKPOINTS
@@ -79,10 +80,7 @@ def _check_metric(definition: Mapping[str, str]) -> None:
 def _check_channel(channel: Mapping[str, Any], job_mode: str) -> None:
     name = channel["ChannelName"]
     if not CHANNEL.fullmatch(name) or name in (".", ".."):
-        raise ValidationError(
-            f"1 validation error detected: Value '{name}' at 'channelName' failed to satisfy "
-            f"constraint: Member must satisfy regular expression pattern: {CHANNEL.pattern}"
-        )
+        raise unmet(name, "channelName", f"satisfy regular expression pattern: {CHANNEL.pattern}")
     if (channel.get("InputMode") or job_mode) == "Pipe":
         raise ValidationError(
             f"Channel {name}: input mode Pipe is not imitated by the rehearsal; use File or "

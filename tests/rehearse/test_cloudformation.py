@@ -420,6 +420,16 @@ def test_a_template_that_cannot_be_used_fails_the_call(
         client.describe_stacks(StackName=name)
 
 
+@pytest.mark.parametrize("name", ["my_stack", "1st", "s" * 129])
+def test_a_name_that_cannot_be_used_fails_the_call(rehearsal: Rehearsal, name: str) -> None:
+    client = rehearsal.client("cloudformation")
+    body = json.dumps({"Resources": {"G": group({"ModelPackageGroupName": "g"})}})
+    change = {"ChangeSetName": "c", "ChangeSetType": "CREATE"}
+    for call, more in (("create_stack", {}), ("create_change_set", change)):
+        with pytest.raises(ClientError, match="'stackName' failed to satisfy constraint"):
+            getattr(client, call)(StackName=name, TemplateBody=body, **more)
+
+
 def test_an_update_that_forgets_a_parameter_fails_the_call_and_no_later_one(
     rehearsal: Rehearsal,
 ) -> None:

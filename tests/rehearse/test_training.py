@@ -256,6 +256,14 @@ def test_jobs_are_listed_and_deleted(rehearsal: Rehearsal) -> None:
     assert listed(StatusEquals="Failed") == [failed]
     assert listed(NameContains=second) == [second]
     assert listed(StatusEquals="Stopped") == []
+    for wrong, says in (
+        ({"StatusEquals": "Done"}, "'Done' at 'statusEquals' .* enum value set: .*Completed"),
+        ({"SortBy": "Age"}, "'Age' at 'sortBy' .* enum value set"),
+        ({"MaxResults": 101}, "'101' at 'maxResults' .* less than or equal to 100"),
+        ({"NextToken": "of-nobody"}, "of-nobody|token"),
+    ):
+        with pytest.raises(ClientError, match=says):
+            sagemaker.list_training_jobs(**wrong)
     sagemaker.delete_training_job(TrainingJobName=failed)
     assert listed() == [second, first]
     with pytest.raises(ClientError, match="Requested resource not found"):
