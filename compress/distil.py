@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # Batches whose texts are sorted by length together: little padding, and yet a random order.
 SORTED_TOGETHER = 50
+# Widths of batches are multiples of so many tokens. oneDNN keeps code and memory for each width, so
+# that with all of them a training would grow by gigabytes.
+WIDTHS = 16
 # They mask attention with a number that bfloat16 does not have.
 FLOAT32_ONLY = ("deberta", "deberta-v2")
 
@@ -89,7 +92,7 @@ def distil(
     for _ in range(settings.epochs):
         for places in _batches([len(row) for row in rows], settings.batch_size, rng):
             lesson = teach(places)
-            batch = tokens.pad([rows[place] for place in places], pad_id)
+            batch = training_batch(rows, places, pad_id)
             with half_precision(student):
                 output = forward(student, inputs, batch, bool(lesson.hidden))
             loss = _loss(student.config.problem_type, output, batch, lesson, settings)
@@ -101,6 +104,13 @@ def distil(
             count(len(places))
     student.get_input_embeddings().weight.requires_grad_(True)
     student.eval()
+
+
+def training_batch(rows: Sequence[Row], places: Sequence[int], pad_id: int) -> Batch:
+    """Make a batch of the rows at these places, of one of few widths, no wider than the longest."""
+    found = [rows[place] for place in places]
+    width = -(-max(map(len, found)) // WIDTHS) * WIDTHS
+    return tokens.pad(found, pad_id, min(width, max(map(len, rows))))
 
 
 def forward(model: Any, inputs: Collection[str], batch: Batch, hidden: bool = False) -> Any:

@@ -190,7 +190,7 @@ class _Lessons:
         import torch
 
         inputs = _engine(self.teacher).inputs
-        batch = tokens.pad([self.rows[place] for place in places], self.teacher.pad_id)
+        batch = distil.training_batch(self.rows, places, self.teacher.pad_id)
         with torch.no_grad():
             output = distil.forward(self.model, inputs, batch, bool(self.hidden))
         return distil.Lesson(

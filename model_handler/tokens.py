@@ -143,11 +143,11 @@ def wordless(tokenizer: Tokenizer) -> frozenset[int]:
     return frozenset(special | {index for index in others if index is not None})
 
 
-def pad(rows: Sequence[Row], pad_id: int) -> Batch:
-    """Make a batch of rows, each padded to the longest."""
+def pad(rows: Sequence[Row], pad_id: int, least: int = 0) -> Batch:
+    """Make a batch of rows, each padded to the longest, and to `least` tokens."""
     import numpy as np
 
-    width = max(1, *map(len, rows))  # a tokenizer may find nothing in an empty text
+    width = max(1, least, *map(len, rows))  # a tokenizer may find nothing in an empty text
     ids = np.full((len(rows), width), pad_id, dtype=np.int64)
     mask = np.zeros((len(rows), width), dtype=np.int64)
     types = np.zeros((len(rows), width), dtype=np.int64)

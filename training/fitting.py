@@ -100,7 +100,7 @@ class Fitting:
         trainer = transformers.Trainer(
             model=self.model,
             args=self._arguments(checkpoints),
-            data_collator=transformers.DataCollatorWithPadding(self.tokenizer),
+            data_collator=self._collator(),
             train_dataset=self._encoded(train),
             eval_dataset=self._encoded(validation),
             processing_class=self.tokenizer,
@@ -117,6 +117,13 @@ class Fitting:
             trainer.train(resume_from_checkpoint=newest(checkpoints))
         except metric_lines.EvaluationStopped:
             self._open_best(trainer.state.best_model_checkpoint)
+
+    def _collator(self) -> Any:
+        """Pad batches to few widths (distil.WIDTHS), none of them above max_length."""
+        import transformers
+
+        multiple = None if self.chosen.max_length % distil.WIDTHS else distil.WIDTHS
+        return transformers.DataCollatorWithPadding(self.tokenizer, pad_to_multiple_of=multiple)
 
     def _arguments(self, checkpoints: Path) -> TrainingArguments:
         import torch

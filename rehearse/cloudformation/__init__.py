@@ -11,6 +11,7 @@ def install(cloudwatch: Any) -> None:
     from rehearse.moto_patches.cloudformation import (
         patch_change_sets,
         patch_checks,
+        patch_parameters,
         patch_stacks,
         patch_template_urls,
         patch_templates,
@@ -19,6 +20,7 @@ def install(cloudwatch: Any) -> None:
 
     resource_types.Alarm.cloudwatch = cloudwatch
     patch_checks(templates.check, templates.check_name)
+    patch_parameters()
     patch_change_sets()
     patch_template_urls(HOST)
     patch_stacks(stacks.attempt)

@@ -153,17 +153,21 @@ def patch_checks(check: Check, check_name: CheckName) -> None:
         refuse(template, parameters, more["stack_name"] if creates else None)
         return changed(backend, template=template, parameters=parameters, **more)
 
+    module = "moto.cloudformation.models.CloudFormationBackend"
+    created = replace(f"{module}.create_stack", create)
+    updated = replace(f"{module}.update_stack", update)
+    changed = replace(f"{module}.create_change_set", change)
+
+
+def patch_parameters() -> None:
+    """Let an updated stack forget the parameters of the template before, which may have had more."""
+
     def load(resources: ResourceMap) -> None:
-        """Forget the parameters of the template before, which may have had more."""
         for name in resources.resolved_parameters:
             resources._parsed_resources.pop(name, None)
         resources.resolved_parameters = {}
         loaded(resources)
 
-    module = "moto.cloudformation.models.CloudFormationBackend"
-    created = replace(f"{module}.create_stack", create)
-    updated = replace(f"{module}.update_stack", update)
-    changed = replace(f"{module}.create_change_set", change)
     loaded = replace("moto.cloudformation.parsing.ResourceMap.load_parameters", load)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from benchmarks.models import architectures
-from compress import pack
+from compress import distil, pack
 from compress.shrink import main
 from model_handler import Limits, artifacts, tokens
 from model_handler.engines import Model, torch_engine
@@ -112,6 +113,14 @@ def test_what_is_left_learns_the_answers_again(tmp_path: Path, deep: Path, texts
     assert errors[1] < 0.85 * errors[0]
 
 
+def test_batches_to_learn_from_have_few_widths() -> None:
+    rows = [tokens.Row(array("i", [1] * length)) for length in range(101)]
+    batches = [distil.training_batch(rows, [place], pad_id=0) for place in range(101)]
+    widths = [batch.ids.shape[1] for batch in batches]
+    assert set(widths) == {1, 16, 32, 48, 64, 80, 96, 100}  # no model must read more than 100
+    assert all(width >= len(row) for width, row in zip(widths, rows, strict=True))
+
+
 def test_a_run_can_be_repeated(tmp_path: Path, deep: Path, texts: Path) -> None:
     for name in ("one", "other"):
         size = ["--layers", "3", "--epochs", "1", "--seed", "5", *ANY]
@@ -166,7 +175,7 @@ def test_a_student_of_each_task_learns_from_labels_too(
     found = []
     for weight in ("1e-9", "1"):
         out = tmp_path / weight
-        options = ["--layers", "1", "--epochs", "5", "--learning-rate", "1e-2"]
+        options = ["--layers", "1", "--epochs", "20", "--learning-rate", "5e-3"]
         proof = ["--validate", str(data), "--no-labels", *ANY]
         main(
             [
