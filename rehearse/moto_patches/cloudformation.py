@@ -160,7 +160,7 @@ def patch_checks(check: Check, check_name: CheckName) -> None:
 
 
 def patch_parameters() -> None:
-    """Let an updated stack forget the parameters of the template before, which may have had more."""
+    """Let an update forget the parameters of the template before, which may have had more."""
 
     def load(resources: ResourceMap) -> None:
         for name in resources.resolved_parameters:
