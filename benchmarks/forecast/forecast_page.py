@@ -60,9 +60,10 @@ says of environments, cold starts, throttling and idle times.
 It computes, and there are too few CPUs for three containers or four. At {MEMORY_MB:,} MB one may
 use {share:.2f} CPUs: three want {3 * share:.1f}, four {4 * share:.1f}, beside the client and the
 rehearsal on the same machine, {results.words["CPU"][BUNDLED]}.
-Each gets less than the one that was measured alone. So answers and cold starts take longer than the
-simulation knows, and more requests find all environments busy. On the platform an environment has a
-CPU share of its own, so there the waiting container's errors are the ones to go by.
+So containers that start together, after each silence, take longer than the one that was measured
+alone, and more requests find all environments busy; "CPUs busy" is the average, with the silences.
+On the platform an environment has a CPU share of its own, so there the waiting container's errors
+are the ones to go by.
 
 {_section(results, BUNDLED)}
 
