@@ -188,8 +188,10 @@ def with_log(**properties: Any) -> str:
 
 def test_change_sets_of_two_stacks_may_have_one_name(rehearsal: Rehearsal) -> None:
     """The AWS CDK gives all of them the same, and deletes what is left of the last deployment."""
-    client, names = rehearsal.client("cloudformation"), [rehearsal.name("one"), rehearsal.name("2")]
-    given = [{"StackName": name, "ChangeSetName": "cdk-deploy-change-set"} for name in names]
+    client, change = rehearsal.client("cloudformation"), "cdk-deploy-change-set"
+    given = [
+        {"StackName": rehearsal.name(kind), "ChangeSetName": change} for kind in ("one", "two")
+    ]
     for each in given:
         client.create_change_set(**each, ChangeSetType="CREATE", TemplateBody=json.dumps(LOG))
     for each in given:
