@@ -64,7 +64,7 @@ def whole(out: Path) -> Iterator[tuple[Path, Path]]:
 
     The second is for files in between. If it fails, `out` is as it was before. They are in `out`
     itself, which may be where another disk is mounted, and cannot be replaced then. Every user may
-    read them: that of a container is another one, and safetensors lets only the owner do so.
+    read them.
     """
     hidden = out / ".pack-model"
     made, scratch = hidden / "made", hidden / "scratch"
@@ -77,7 +77,7 @@ def whole(out: Path) -> Iterator[tuple[Path, Path]]:
                 yield made, scratch
             # The manifest comes last: without it nobody takes the folder for a model.
             for path in sorted(made.iterdir(), key=lambda path: path.name == manifest.NAME):
-                path.chmod(path.stat().st_mode | 0o444)
+                make_readable(path)
                 moved.append(path.rename(out / path.name))
         except BaseException:
             with interrupts.held():
@@ -87,6 +87,14 @@ def whole(out: Path) -> Iterator[tuple[Path, Path]]:
         finally:
             with interrupts.held():
                 shutil.rmtree(hidden, ignore_errors=True)
+
+
+def make_readable(file: Path) -> None:
+    """Let every user read a file: that of a container is another one.
+
+    safetensors lets only the owner do so.
+    """
+    file.chmod(file.stat().st_mode | 0o444)
 
 
 @contextmanager

@@ -159,6 +159,14 @@ class UpdateFailed(BaseException):
         self.message = message
 
 
+def unmet(value: object, path: str, constraint: str) -> str:
+    """Say in AWS's words that a member of a request does not meet a constraint."""
+    return (
+        f"1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: "
+        f"Member must {constraint}"
+    )
+
+
 def one_line(error: BaseException) -> str:
     """Return the message of any error in one line, or the name of its class if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress import distil
+from compress import distil, folder
 from training import loss, metric_lines
 from training.channels import Example, Label
 from training.job import Folders, Hyperparameters, JobError
@@ -173,16 +173,13 @@ class Fitting:
         ]
 
     def save(self, out: Path) -> None:
-        """Write the checkpoint to `out`, which may be a mount; each file is whole or not there.
-
-        Every user may read them, as that of a container has to; safetensors allows the owner only.
-        """
+        """Write the checkpoint to `out`, which may be a mount; each file is whole or not there."""
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".") as folder:
-            self.model.save_pretrained(folder)
-            self.tokenizer.save_pretrained(folder)
-            for path in Path(folder).iterdir():
-                path.chmod(path.stat().st_mode | 0o444)
+        with tempfile.TemporaryDirectory(dir=out, prefix=".") as hidden:
+            self.model.save_pretrained(hidden)
+            self.tokenizer.save_pretrained(hidden)
+            for path in Path(hidden).iterdir():
+                folder.make_readable(path)
                 os.replace(path, out / path.name)
 
 

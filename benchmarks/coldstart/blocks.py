@@ -23,13 +23,12 @@ from benchmarks.harness import cpu_kind, page_cache, servers, texts
 from benchmarks.harness.client import body
 from benchmarks.harness.subjects import Subject
 from requirements import library_order
-from requirements.library_order import Recorded
 
 T = TypeVar("T")
 
 PLACE = servers.ROOT / "build" / "benchmarks"  # on a disk, which /tmp may not be
 # The kernel's own, and what hides VNNI.
-APART = ("/proc/", "/sys/", "/dev/", str(cpu_kind.LIBRARY))
+APART = ("/proc/", "/sys/", "/dev/", str(cpu_kind.MASK))
 
 
 class UnknownError(Exception):
@@ -99,7 +98,7 @@ def after_start(
     subject: Subject,
     files: list[Path],
     look: Callable[[Path], T],
-    libraries: Mapping[Path, Recorded] | None = None,
+    libraries: Mapping[Path, library_order.Recorded] | None = None,
 ) -> list[T]:
     """Return what `look` tells of each of the files, of which a start has touched a copy.
 

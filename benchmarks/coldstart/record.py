@@ -13,7 +13,6 @@ from pathlib import Path
 from benchmarks.coldstart import blocks
 from benchmarks.harness import cpu_kind, page_cache, subjects
 from requirements import library_order
-from requirements.library_order import Recorded
 
 # Of smaller ones no block would be saved.
 LEAST = 2 * page_cache.BLOCK
@@ -25,7 +24,7 @@ def main() -> None:
         cpu_kind.become(cpu_kind.AVX2, [sys.executable, "-m", "benchmarks.coldstart.record"])
     packages = Path(sysconfig.get_path("platlib"))
     models = subjects.prepare(subjects.DEFAULT_MODEL, subjects.CHECKPOINT, None)
-    found: dict[str, Recorded] = {}
+    found: dict[str, library_order.Recorded] = {}
     for subject in (models.ours, models.default):
         libraries = [file for file in blocks.opened(subject).files if _is_large(file, packages)]
         touched = blocks.after_start(subject, libraries, page_cache.pages)
@@ -33,7 +32,7 @@ def main() -> None:
             name = file.relative_to(packages).as_posix()
             before = found[name].pages if name in found else frozenset()
             digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            found[name] = Recorded(digest, before.union(pages))
+            found[name] = library_order.Recorded(digest, before.union(pages))
     library_order.write({name: each for name, each in found.items() if each.pages})
 
 

@@ -113,9 +113,7 @@ def running(
     engine = docker.from_env()
     variables, mounts = dict(environment or {}), {**setup.mounts}
     if cpu_kind.hidden():
-        variables = cpu_kind.environment(
-            _variables(engine, image) | variables, cpu_kind.LIBRARY_THERE
-        )
+        variables = cpu_kind.environment(_variables(engine, image) | variables, cpu_kind.MASK_THERE)
         mounts |= cpu_kind.mounts()
     asked = time.time()
     container = engine.containers.run(

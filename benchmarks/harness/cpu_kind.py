@@ -26,13 +26,13 @@ HIDDEN = "AVX-512, VNNI and AMX hidden"
 CPUINFO = Path("/proc/cpuinfo")
 SOURCE = Path(__file__).with_name("mask_cpuid.c")
 BUILD = Path(__file__).resolve().parents[2] / "build" / "benchmarks"
-LIBRARY, MASKED = BUILD / "mask_cpuid.so", BUILD / "cpuinfo"
+MASK, MASKED = BUILD / "mask_cpuid.so", BUILD / "cpuinfo"
 # glibc chooses its own functions before a library is preloaded:
 # https://sourceware.org/glibc/manual/latest/html_node/Hardware-Capability-Tunables.html
 TUNABLES = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512CD,-AVX512DQ"
 FAULTING = "cpuid_fault"
 # In a container.
-LIBRARY_THERE = "/opt/mask_cpuid.so"
+MASK_THERE = "/opt/mask_cpuid.so"
 
 
 def flags() -> list[str]:
@@ -48,7 +48,7 @@ def kind() -> str:
 
 def hidden() -> bool:
     """Tell whether this process does not see all that the CPU has."""
-    return str(LIBRARY) in os.environ.get("LD_PRELOAD", "")
+    return str(MASK) in os.environ.get("LD_PRELOAD", "")
 
 
 def become(wanted: str, command: Sequence[str]) -> None:
@@ -78,10 +78,10 @@ def unmaskable() -> str:
 def masking(command: Sequence[str]) -> list[str]:
     """Return a command that runs another with AVX-512, VNNI and AMX hidden."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", LIBRARY, SOURCE], check=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", MASK, SOURCE], check=True)
     lines = CPUINFO.read_text().splitlines()
     MASKED.write_text("".join(f"{_masked(line)}\n" for line in lines))
-    variables = environment(os.environ, LIBRARY)
+    variables = environment(os.environ, MASK)
     added = [f"{name}={variables[name]}" for name in ("LD_PRELOAD", "GLIBC_TUNABLES")]
     script = f'mount --bind "$0" {CPUINFO} && exec env "$@"'
     return ["unshare", "--mount", "sh", "-c", script, str(MASKED), *added, *command]
@@ -97,7 +97,7 @@ def environment(own: Mapping[str, str], library: Path | str) -> dict[str, str]:
 
 def mounts() -> dict[Path, str]:
     """Return the files that hide in a container, and their paths there."""
-    return {LIBRARY: LIBRARY_THERE, MASKED: str(CPUINFO)}
+    return {MASK: MASK_THERE, MASKED: str(CPUINFO)}
 
 
 def _masked(line: str) -> str:

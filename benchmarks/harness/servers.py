@@ -133,7 +133,7 @@ def running(
     own = {name: value.format(port=port) for name, value in launch.environment.items()}
     environment = os.environ | own
     if cpu_kind.hidden():
-        environment = cpu_kind.environment(environment, cpu_kind.LIBRARY)
+        environment = cpu_kind.environment(environment, cpu_kind.MASK)
     command = [part.format(port=port) for part in launch.command]
     with pinned(cpus) as others:
         # A child starts with its parent's mask: no wrapper between exec and the server.

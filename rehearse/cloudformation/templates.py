@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from rehearse.errors import TemplateError
+from rehearse.errors import TemplateError, unmet
 
 # ${Name} and ${Name.Attribute} in Fn::Sub; ${!Literal} is text.
 VARIABLE = re.compile(r"\$\{([^!}.]+)[^}]*\}")
@@ -24,10 +24,8 @@ TYPE = re.compile(r"(AWS|Alexa|Custom)::.+|[A-Za-z0-9]+::.+::.+")
 def check_name(name: str) -> None:
     """Refuse the name of a new stack; raise TemplateError."""
     if not STACK_NAME.fullmatch(name) or len(name) > 128:
-        raise TemplateError(
-            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy "
-            f"constraint: Member must satisfy regular expression pattern: {STACK_NAME.pattern}"
-        )
+        pattern = f"satisfy regular expression pattern: {STACK_NAME.pattern}"
+        raise TemplateError(unmet(name, "stackName", pattern))
 
 
 def check(template: Any, parameters: Mapping[str, Any]) -> None:

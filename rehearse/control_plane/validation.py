@@ -17,6 +17,7 @@ from moto.sagemaker.exceptions import ValidationError
 from moto.sagemaker.models import sagemaker_backends
 
 from platform_facts import BATCH_LARGEST_PAYLOAD_MB, MOST_CONCURRENCY
+from rehearse.errors import unmet
 
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpoint.html
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -66,17 +67,11 @@ def _check_value(value: Any, name: str, shape: Any) -> None:
     path = f"{name[0].lower()}{name[1:]}"
     allowed = getattr(shape, "enum", None)
     if allowed and value not in allowed:
-        raise unmet(value, path, f"satisfy enum value set: [{', '.join(allowed)}]")
+        raise ValidationError(unmet(value, path, f"satisfy enum value set: [{', '.join(allowed)}]"))
     if shape.type_name == "integer" and value > shape.metadata.get("max", value):
-        raise unmet(value, path, f"have value less than or equal to {shape.metadata['max']}")
-
-
-def unmet(value: object, path: str, constraint: str) -> ValidationError:
-    """Return the error of a value that does not meet a constraint, in AWS's words."""
-    return ValidationError(
-        f"1 validation error detected: Value '{value}' at '{path}' failed to satisfy constraint: "
-        f"Member must {constraint}"
-    )
+        raise ValidationError(
+            unmet(value, path, f"have value less than or equal to {shape.metadata['max']}")
+        )
 
 
 @cache
@@ -90,7 +85,9 @@ def _service_model() -> Any:
 def check_name(value: str, member: str) -> None:
     """Refuse a name that is not as the service model describes it."""
     if not NAME.fullmatch(value) or len(value) > 63:
-        raise unmet(value, member, f"satisfy regular expression pattern: {NAME.pattern}")
+        raise ValidationError(
+            unmet(value, member, f"satisfy regular expression pattern: {NAME.pattern}")
+        )
 
 
 def check_variants(given: Sequence[Mapping[str, Any]]) -> None:
@@ -191,7 +188,7 @@ def _within(value: int, path: str) -> None:
             if value > 1
             else "greater than or equal to 1"
         )
-        raise unmet(value, path, f"have value {bound}")
+        raise ValidationError(unmet(value, path, f"have value {bound}"))
 
 
 def record_changes(record: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from typing import Any
 from moto.sagemaker.exceptions import ValidationError
 
 from platform_facts import OPT_ML
-from rehearse.control_plane.validation import unmet
 from rehearse.data_plane import artifacts
-from rehearse.errors import ArtifactError
+from rehearse.errors import ArtifactError, unmet
 from rehearse.training_jobs.folders import CHECKPOINTS
 
 # ChannelName in botocore's service model.
@@ -80,7 +79,9 @@ def _check_metric(definition: Mapping[str, str]) -> None:
 def _check_channel(channel: Mapping[str, Any], job_mode: str) -> None:
     name = channel["ChannelName"]
     if not CHANNEL.fullmatch(name) or name in (".", ".."):
-        raise unmet(name, "channelName", f"satisfy regular expression pattern: {CHANNEL.pattern}")
+        raise ValidationError(
+            unmet(name, "channelName", f"satisfy regular expression pattern: {CHANNEL.pattern}")
+        )
     if (channel.get("InputMode") or job_mode) == "Pipe":
         raise ValidationError(
             f"Channel {name}: input mode Pipe is not imitated by the rehearsal; use File or "

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from requirements import library_order
-from requirements.library_order import PAGE, PT_LOAD, Recorded
 from tests.conftest import ROOT
 
 PACKAGES = Path(sysconfig.get_path("platlib"))
+PAGE = library_order.PAGE
 RECORDED = library_order.read()
 NUMPY = next(name for name in RECORDED if "_multiarray_umath" in name)
 
@@ -28,7 +28,7 @@ def mapped(library: bytes) -> dict[int, tuple[int, int, int, int]]:
     """Return what a loader maps: by address, the place of a page, its size, flags, and zeros."""
     found = {}
     for part in library_order.program_headers(library):
-        if part.type != PT_LOAD:
+        if part.type != library_order.PT_LOAD:
             continue
         assert (part.vaddr - part.offset) % PAGE == 0
         end = part.vaddr + part.filesz
@@ -94,11 +94,11 @@ except ValueError as error:
 
 def test_another_library_than_was_recorded_stays_as_it_is(tmp_path: Path) -> None:
     library = (PACKAGES / NUMPY).read_bytes()
-    assert library_order.ordered(library, Recorded("0" * 64, frozenset({1}))) is None
+    assert library_order.ordered(library, library_order.Recorded("0" * 64, frozenset({1}))) is None
     with pytest.raises(ValueError, match="no 64-bit library"):
         library_order.order(b"#!/bin/sh\n", frozenset())
     record = tmp_path / "record"
-    known = {"a": Recorded("0", frozenset({1, 2, 3, 5, 9, 10}))}
+    known = {"a": library_order.Recorded("0", frozenset({1, 2, 3, 5, 9, 10}))}
     library_order.write(known, record)
     assert '"1-3 5 9-10"' in record.read_text()
     assert library_order.read(record) == known
