@@ -2,8 +2,9 @@
 
 python -m training.bundled --data DIR --out DIR
 
-A large teacher is fine-tuned on the reviews; a small student, cut out of MiniLM-L6, learns to
-answer as it does; temperature and biases are chosen on reviews that the student has not seen.
+Teachers of several kinds learn from the reviews, and each is asked about those that it has not
+seen; a small student, cut out of MiniLM-L6, learns to answer as they do on average; temperature and
+biases are chosen on reviews that the student has not seen.
 What is finished stays in a folder beside OUT, from which an interrupted run goes on.
 """
 
@@ -14,14 +15,20 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compress import command, folder, progress
 from compress.examples import ExamplesError
 from model_handler import extras
-from training import card, classifier, data, scoring, student, teacher
+from training import card, classifier, data, encoders, scoring, student, teachers
 from training.data import Review, Sentence
+from training.teachers import TEACHERS
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NAME = "training.bundled"
 LOGITS = "logits.npy"
@@ -68,14 +75,21 @@ class Run:
         self.validation = data.read(options.data / "validation.jsonl.gz")
         self.taught, self.kept = data.split(self.reviews, HELD_OUT, options.seed)
         self.lessons = student.lessons(self.taught, options.seed)
+        given = {encoders.MINILM: options.student_encoder, encoders.MPNET: options.teacher_encoder}
+        self.folders: dict[str, Path] = {name: path for name, path in given.items() if path}
         _claim(options.work, options.seed, self.reviews)
 
     def make(self) -> None:
         """Make the model. Raises ModelError."""
         work = self.options.work
-        self._stage("fine-tune the teacher", work / "teacher", self._teacher)
-        title = f"ask the teacher about {len(self.lessons):,} texts"
-        self._stage(title, work / "lessons", self._lessons)
+        for name, unpack in ((encoders.MINILM, encoders.minilm), (encoders.MPNET, encoders.mpnet)):
+            if name not in self.folders:
+                self.folders[name] = work / name
+                self._stage(f"unpack {name}", work / name, unpack)
+        for seed, (name, train) in enumerate(TEACHERS.items(), self.options.seed):
+            for fold in range(data.FOLDS):
+                title = f"train {name}, and ask it about fold {fold + 1} of {data.FOLDS}"
+                self._stage(title, self._told(name, fold), partial(self._ask, train, fold, seed))
         self._stage("teach the student", work / "student", self._student)
         self.say("set how sure it is, and measure it")
         with folder.whole(self.options.out) as (made, _):
@@ -92,25 +106,50 @@ class Run:
             write(made, Path(scratch))
             made.rename(out)
 
-    def _teacher(self, made: Path, scratch: Path) -> None:
-        encoder = self.options.teacher_encoder or teacher.unpack(scratch)
-        teacher.fine_tune(encoder, self.reviews, self.options.seed).save(made)
+    def _told(self, teacher: str, fold: int) -> Path:
+        """Return where the logits are that a teacher gives for the lessons of a fold."""
+        work: Path = self.options.work
+        return work / f"{teacher}-fold-{fold + 1}"
 
-    def _lessons(self, made: Path, _: Path) -> None:
+    def _places(self, fold: int) -> list[int]:
+        """Return which lessons are of a fold."""
+        folds = [data.fold(lesson.review) for lesson in self.lessons]
+        return [place for place, found in enumerate(folds) if found == fold]
+
+    def _ask(self, train: teachers.Train, fold: int, seed: int, made: Path, _: Path) -> None:
+        """Write what a teacher says of the lessons of a fold, which it has not learnt from."""
         import numpy as np
 
-        found = classifier.open_checkpoint(self.options.work / "teacher").logits(list(self.lessons))
-        np.save(made / LOGITS, found)
+        answer = train(teachers.draw(self.reviews, fold, seed), self.folders, seed)
+        np.save(made / LOGITS, answer([self.lessons[place].text for place in self._places(fold)]))
+
+    def _answers(self) -> dict[str, np.ndarray]:
+        """Return the logits of each teacher for all lessons, float32 (N, L)."""
+        import numpy as np
+
+        found = {name: np.zeros((len(self.lessons), len(data.LABELS)), "f") for name in TEACHERS}
+        for name, logits in found.items():
+            for fold in range(data.FOLDS):
+                logits[self._places(fold)] = np.load(self._told(name, fold) / LOGITS)
+        return found
 
     def _student(self, made: Path, scratch: Path) -> None:
-        import numpy as np
-
-        encoder = self.options.student_encoder or student.unpack(scratch)
+        encoder = self.folders[encoders.MINILM]
         found = student.cut(encoder, _texts(self.reviews), scratch / "cut", self.options.seed)
-        logits = np.load(self.options.work / "lessons" / LOGITS)
-        targets = student.targets(self.lessons, logits)
-        student.teach(found, list(self.lessons), targets, self.options.seed)
+        told = teachers.average(self._answers())
+        targets = student.targets(self.lessons, told)
+        student.teach(found, [lesson.text for lesson in self.lessons], targets, self.options.seed)
         found.save(made)
+
+    def _quality(self) -> dict[str, float]:
+        """Return the macro F1 of each teacher, and of their average, on whole lessons."""
+        told = self._answers()
+        whole = [place for place, lesson in enumerate(self.lessons) if lesson.whole]
+        expected = [self.lessons[place].review.label for place in whole]
+        return {
+            name: round(scoring.macro_f1(scoring.answers(logits[whole]).labels, expected), 4)
+            for name, logits in (told | {"average": teachers.average(told)}).items()
+        }
 
     def _finish(self, made: Path) -> None:
         found = classifier.open_checkpoint(self.options.work / "student")
@@ -120,6 +159,8 @@ class Run:
         sanity = data.sanity()
         figures = {
             "seed": self.options.seed,
+            "lessons": sum(lesson.whole for lesson in self.lessons),
+            "teachers": self._quality(),
             "biases": calibration.biases,
             "temperature": calibration.temperature,
             "held_out": scoring.report(

