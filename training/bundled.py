@@ -3,8 +3,9 @@
 python -m training.bundled --data DIR --out DIR
 
 Teachers of several kinds learn from the reviews, and each is asked about those that it has not
-seen; a small student, cut out of MiniLM-L6, learns to answer as they do on average; temperature and
-biases are chosen on reviews that the student has not seen.
+seen; a small student, cut out of MiniLM-L6, learns to answer as they do on average; biases and
+temperature are chosen on reviews that the student has not seen.
+
 What is finished stays in a folder beside OUT, from which an interrupted run goes on.
 """
 
@@ -86,11 +87,15 @@ class Run:
             if name not in self.folders:
                 self.folders[name] = work / name
                 self._stage(f"unpack {name}", work / name, unpack)
-        for seed, (name, train) in enumerate(TEACHERS.items(), self.options.seed):
+        for seed, (name, teacher) in enumerate(TEACHERS.items(), self.options.seed):
             for fold in range(data.FOLDS):
                 title = f"train {name}, and ask it about fold {fold + 1} of {data.FOLDS}"
-                self._stage(title, self._told(name, fold), partial(self._ask, train, fold, seed))
-        self._stage("teach the student", work / "student", self._student)
+                ask = partial(self._ask, teacher.train, fold, seed)
+                self._stage(title, self._told(name, fold), ask)
+        self._stage("cut the student", work / "cut", self._cut)
+        for number, out in enumerate(self._students):
+            title = f"teach student {number + 1} of {student.STUDENTS}"
+            self._stage(title, out, partial(self._teach, self.options.seed + number))
         self.say("set how sure it is, and measure it")
         with folder.whole(self.options.out) as (made, _):
             self._finish(made)
@@ -133,12 +138,17 @@ class Run:
                 logits[self._places(fold)] = np.load(self._told(name, fold) / LOGITS)
         return found
 
-    def _student(self, made: Path, scratch: Path) -> None:
-        encoder = self.folders[encoders.MINILM]
-        found = student.cut(encoder, _texts(self.reviews), scratch / "cut", self.options.seed)
-        told = teachers.average(self._answers())
-        targets = student.targets(self.lessons, told)
-        student.teach(found, [lesson.text for lesson in self.lessons], targets, self.options.seed)
+    def _cut(self, made: Path, _: Path) -> None:
+        student.cut(self.folders[encoders.MINILM], _texts(self.reviews), made, self.options.seed)
+
+    @property
+    def _students(self) -> list[Path]:
+        return [self.options.work / f"student-{each + 1}" for each in range(student.STUDENTS)]
+
+    def _teach(self, seed: int, made: Path, _: Path) -> None:
+        found = classifier.open_checkpoint(self.options.work / "cut")
+        targets = student.targets(self.lessons, teachers.average(self._answers()))
+        student.teach(found, [lesson.text for lesson in self.lessons], targets, seed)
         found.save(made)
 
     def _quality(self) -> dict[str, float]:
@@ -152,7 +162,7 @@ class Run:
         }
 
     def _finish(self, made: Path) -> None:
-        found = classifier.open_checkpoint(self.options.work / "student")
+        found = student.mean([classifier.open_checkpoint(each) for each in self._students])
         kept = found.logits(_texts(self.kept))
         calibration = scoring.calibrate(kept, _labels(self.kept))
         student.fold(found, calibration)
@@ -163,9 +173,8 @@ class Run:
             "teachers": self._quality(),
             "biases": calibration.biases,
             "temperature": calibration.temperature,
-            "held_out": scoring.report(
-                scoring.answers(calibration.apply(kept)), _labels(self.kept)
-            ),
+            "held_out": {"reviews": len(self.kept)}
+            | scoring.report(scoring.answers(calibration.apply(kept)), _labels(self.kept)),
             "validation": scoring.report(
                 scoring.answers(found.logits(_texts(self.validation))), _labels(self.validation)
             ),

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from compress.distil import Settings
 from training import classifier, data, encoders, scoring
@@ -65,12 +65,22 @@ def train_words(reviews: Sequence[Review], _: Mapping[str, Path], _seed: int) ->
 # The lower layers know English, and cost half of the time.
 MINILM = FineTuned(encoders.MINILM, 2, Settings(2, 32, 1e-4, temperature=1.0, warm_up=0.1))
 MPNET = FineTuned(encoders.MPNET, 7, Settings(2, 32, 5e-5, temperature=1.0, warm_up=0.1))
-TEACHERS: dict[str, Train] = {
-    "tf-idf": train_words,
-    "minilm-1": MINILM.train,
-    "minilm-2": MINILM.train,
-    "minilm-3": MINILM.train,
-    "mpnet": MPNET.train,
+
+
+class Teacher(NamedTuple):
+    """How a teacher is trained, and its weight in the average of all."""
+
+    train: Train
+    weight: float
+
+
+# By the macro F1 of the average on all folds, these are as good as any near them.
+TEACHERS = {
+    "tf-idf": Teacher(train_words, 0.1),
+    "minilm-1": Teacher(MINILM.train, 0.1),
+    "minilm-2": Teacher(MINILM.train, 0.1),
+    "minilm-3": Teacher(MINILM.train, 0.1),
+    "mpnet": Teacher(MPNET.train, 0.6),
 }
 
 
@@ -81,10 +91,11 @@ def draw(reviews: Sequence[Review], fold: int, seed: int) -> list[Review]:
 
 
 def average(told: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Average the log-probabilities of teachers, given their logits (N, L) by their names."""
+    """Average the log-probabilities of the teachers, given their logits (N, L) by their names."""
     import numpy as np
 
-    found: np.ndarray = np.mean(
-        [np.log(scoring.softmax(logits).clip(1e-3)) for logits in told.values()], axis=0
+    found: np.ndarray = sum(
+        TEACHERS[name].weight * np.log(scoring.softmax(logits).clip(1e-3))
+        for name, logits in told.items()
     )
     return found

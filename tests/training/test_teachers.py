@@ -39,7 +39,8 @@ def test_words_tell_the_label() -> None:
     assert list(found.argmax(axis=1)) == [0, 1, 2]
 
 
-def test_a_teacher_that_is_certain_does_not_overrule_two_others() -> None:
+def test_teachers_count_by_their_weight_and_none_overrules_the_others_by_certainty() -> None:
     certain, other = np.array([[100.0, 0.0, 0.0]]), np.array([[0.0, 5.0, 0.0]])
-    found = teachers.average({"one": certain, "two": other, "three": other})
-    assert found.argmax() == 1
+    told = dict.fromkeys(teachers.TEACHERS, other)
+    assert teachers.average(told | {"tf-idf": certain}).argmax() == 1
+    assert teachers.average(told | {"mpnet": certain}).argmax() == 0
