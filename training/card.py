@@ -10,11 +10,13 @@ from training import data, encoders, student, teachers
 
 def write(directory: Path, figures: dict[str, Any]) -> None:
     """Write the card into a checkpoint directory, from which pack-model takes it along."""
-    validation = figures["validation"]
-    low, high = validation["interval"]
+    parts = [part(figures) for part in (_about, _validation, _teachers, _sentences)]
+    (directory / "README.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _about(figures: dict[str, Any]) -> str:
     biases = ", ".join(f"{bias:g}" for bias in figures["biases"])
-    (directory / "README.md").write_text(
-        f"""# Clothing-review sentiment
+    return f"""# Clothing-review sentiment
 
 Labels an English customer review -1 (negative), 0 (neutral) or 1 (positive).
 
@@ -43,36 +45,53 @@ Labels an English customer review -1 (negative), 0 (neutral) or 1 (positive).
     ({figures["temperature"]:g}) for the least calibration error.
 - **Limits**: English, one kind of product, texts of up to 128 tokens. Three stars mean many
   things, so 0 is the least certain label.
+"""
 
-## Validation, before packing
 
-{table(validation)}
+def _validation(figures: dict[str, Any]) -> str:
+    validation = figures["validation"]
+    low, high = validation["interval"]
+    return f"""## Validation, before packing
+
+{_table(validation)}
 
 macro F1 {validation["macro_f1"]:.4f} (95 % interval {low:.4f} to {high:.4f}, bootstrap), accuracy
 {validation["accuracy"]:.4f}, calibration error (ECE) {validation["ece"]:.4f}. Biases and
 temperature were not chosen on these reviews, but they were looked at while this recipe was made.
 On the {figures["held_out"]["reviews"]:,} reviews that were kept from the student, the macro F1 is
 {figures["held_out"]["macro_f1"]:.4f}.
+"""
 
-## Teachers
+
+def _teachers(figures: dict[str, Any]) -> str:
+    weights = {name: f"{each.weight:.0%}" for name, each in teachers.TEACHERS.items()}
+    rows = [
+        f"| {name} | {weights.get(name, '')} | {score:.4f} |"
+        for name, score in figures["teachers"].items()
+    ]
+    table = "\n".join(["| teacher | weight | macro F1 |", "| --- | ---: | ---: |", *rows])
+    return f"""## Teachers
 
 Macro F1 on {figures["lessons"]:,} reviews of the student's lessons, which have more of -1 and 0
 than there are; each teacher had not seen those that it was asked about.
 
-{_teachers(figures["teachers"])}
+{table}
+"""
 
-## Sentences of other kinds, before packing
+
+def _sentences(figures: dict[str, Any]) -> str:
+    rows = [f"| {group} | {share:.0%} |" for group, share in figures["sanity"].items()]
+    table = "\n".join(["| about, or how | right |", "| --- | ---: |", *rows])
+    return f"""## Sentences of other kinds, before packing
 
 120 sentences, written before the model was trained (`training/sanity.jsonl`). Of what it has not
 learnt from, it knows less: do not serve it for other things than clothing without a look.
 
-{_groups(figures["sanity"])}
-""",
-        encoding="utf-8",
-    )
+{table}
+"""
 
 
-def table(figures: dict[str, Any]) -> str:
+def _table(figures: dict[str, Any]) -> str:
     """Write what scoring.report gives for each class as a table."""
     rows = [
         f"| {label} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} "
@@ -88,16 +107,3 @@ def _recipe(settings: Any) -> str:
         f"epochs {settings.epochs}, batches of {settings.batch_size}, "
         f"peak rate {settings.learning_rate:g}, temperature {settings.temperature:g}"
     )
-
-
-def _teachers(quality: dict[str, float]) -> str:
-    weights = {name: f"{each.weight:.0%}" for name, each in teachers.TEACHERS.items()}
-    rows = [
-        f"| {name} | {weights.get(name, '')} | {score:.4f} |" for name, score in quality.items()
-    ]
-    return "\n".join(["| teacher | weight | macro F1 |", "| --- | ---: | ---: |", *rows])
-
-
-def _groups(accuracies: dict[str, float]) -> str:
-    rows = [f"| {group} | {share:.0%} |" for group, share in accuracies.items()]
-    return "\n".join(["| about, or how | right |", "| --- | ---: |", *rows])
