@@ -133,9 +133,10 @@ class Run:
         import numpy as np
 
         found = {name: np.zeros((len(self.lessons), len(data.LABELS)), "f") for name in TEACHERS}
-        for name, logits in found.items():
-            for fold in range(data.FOLDS):
-                logits[self._places(fold)] = np.load(self._told(name, fold) / LOGITS)
+        for fold in range(data.FOLDS):
+            places = self._places(fold)
+            for name, logits in found.items():
+                logits[places] = np.load(self._told(name, fold) / LOGITS)
         return found
 
     def _cut(self, made: Path, _: Path) -> None:

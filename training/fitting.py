@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress import distil, folder
-from training import loss, metric_lines
+from training import encoders, loss, metric_lines
 from training.channels import Example, Label
 from training.job import Folders, Hyperparameters, JobError
 
@@ -39,9 +39,10 @@ def encoder(name: str, folders: Folders, scratch: Path) -> Path:
     The channel may hold model.tar.gz, as a training job writes it. Raises JobError.
     """
     if not name:
-        from all_minilm_l6_v2 import extract_model
-
-        return Path(extract_model(str(scratch)))
+        default = scratch / "default"
+        default.mkdir()
+        encoders.minilm(default, scratch)
+        return default
     channel = folders.channel(name)
     found = channel if "/" not in name and channel.is_dir() else Path(name)
     if (found / ARCHIVE).is_file() and not (found / "config.json").exists():

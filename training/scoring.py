@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from model_handler import outputs
 from training.data import LABELS, Sentence
 
 if TYPE_CHECKING:
@@ -45,17 +46,8 @@ def answers(logits: np.ndarray) -> Answers:
     """Return the likeliest label for each row of logits (N, L)."""
     import numpy as np
 
-    confidence = softmax(logits).max(axis=1)
+    confidence = outputs.softmax(logits).max(axis=1)
     return Answers(np.array(LABELS)[logits.argmax(axis=1)], confidence)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities of LABELS for logits, (N, L) both."""
-    import numpy as np
-
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: np.ndarray = odds / odds.sum(axis=1, keepdims=True)
-    return found
 
 
 def calibrate(logits: np.ndarray, expected: Sequence[int]) -> Calibration:

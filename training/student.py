@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from compress import distil, prune, vocabulary
 from compress.distil import Settings
-from training import classifier, data, scoring
+from model_handler import outputs
+from training import classifier, data
 from training.classifier import Classifier
 from training.data import Review
 
@@ -25,8 +26,8 @@ WIDTH = 1152  # feed-forward columns of 1,536
 PIECES = 15_000  # of 30,522
 MEASURED = 256  # texts that columns are chosen with
 MAJORITY = 2000  # reviews of class 1 that it learns from
-STARS = 0.5  # weight of the stars of a whole review, beside what the teacher says of it
-STUDENTS = 3  # taught in different orders; the mean of their weights is better than any of them
+STARS = 0.5  # weight of the stars of a whole review, beside what the teachers say of it
+STUDENTS = 3  # taught in different orders; the model has the mean of their weights
 SETTINGS = Settings(epochs=4, batch_size=32, learning_rate=3e-4, temperature=2.0, warm_up=0.1)
 
 
@@ -56,12 +57,12 @@ def targets(lessons: Sequence[Lesson], logits: np.ndarray) -> np.ndarray:
     """Mix what the teachers say of each text with what its stars say; logits (N, L) both ways."""
     import numpy as np
 
-    found = scoring.softmax(logits)
+    found = outputs.softmax(logits)
     for place, lesson in enumerate(lessons):
         if lesson.whole:
-            stars = np.array(data.TARGETS[lesson.review.rating], np.float32)
+            stars = np.array(data.TARGETS[lesson.review.rating])
             found[place] += STARS * (stars - found[place])
-    mixed: np.ndarray = np.log(found.clip(1e-3))
+    mixed: np.ndarray = np.log(found.clip(1e-3)).astype(np.float32)
     return mixed
 
 
@@ -106,7 +107,7 @@ def _shorter(model: Any, length: int) -> Any:
 
 
 def teach(student: Classifier, texts: Sequence[str], logits: np.ndarray, seed: int) -> None:
-    """Train a student to answer texts with the teacher's logits, float32 (N, L)."""
+    """Train a student to answer texts with the teachers' logits, float32 (N, L)."""
     student.model.base_model.embeddings.requires_grad_(False)
     student.learn(texts, logits, replace(SETTINGS, seed=seed))
 

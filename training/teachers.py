@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from compress.distil import Settings
-from training import classifier, data, encoders, scoring
+from model_handler import outputs
+from training import classifier, data, encoders
 from training.data import Review
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def train_words(reviews: Sequence[Review], _: Mapping[str, Path], _seed: int) ->
 
 
 # The lower layers know English, and cost half of the time.
-MINILM = FineTuned(encoders.MINILM, 2, Settings(2, 32, 1e-4, temperature=1.0, warm_up=0.1))
-MPNET = FineTuned(encoders.MPNET, 7, Settings(2, 32, 5e-5, temperature=1.0, warm_up=0.1))
+SETTINGS = Settings(epochs=2, batch_size=32, temperature=1.0, warm_up=0.1)
+MINILM = FineTuned(encoders.MINILM, 2, replace(SETTINGS, learning_rate=1e-4))
+MPNET = FineTuned(encoders.MPNET, 7, replace(SETTINGS, learning_rate=5e-5))
 
 
 class Teacher(NamedTuple):
@@ -95,7 +97,7 @@ def average(told: Mapping[str, np.ndarray]) -> np.ndarray:
     import numpy as np
 
     found: np.ndarray = sum(
-        TEACHERS[name].weight * np.log(scoring.softmax(logits).clip(1e-3))
+        TEACHERS[name].weight * np.log(outputs.softmax(logits).clip(1e-3))
         for name, logits in told.items()
     )
     return found

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from benchmarks.models import architectures
-from training import classifier, scoring, student
+from model_handler import outputs
+from training import classifier, student
 from training.classifier import Classifier
 from training.data import TARGETS, Review
 from training.student import Lesson
@@ -20,8 +21,8 @@ REVIEW = Review("It is warm. The zip broke at once! I sent it back.", 1, -1)
 def test_the_stars_count_for_whole_reviews_and_not_for_parts_of_them() -> None:
     lessons = [Lesson(REVIEW.text, REVIEW), Lesson("It is warm.", REVIEW)]
     said = np.array([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]], np.float32)
-    whole, part = scoring.softmax(student.targets(lessons, said))
-    alone = scoring.softmax(said)[0]
+    whole, part = outputs.softmax(student.targets(lessons, said))
+    alone = outputs.softmax(said)[0]
     np.testing.assert_allclose(part, alone, atol=1e-3)
     np.testing.assert_allclose(whole, (alone + np.array(TARGETS[1])) / 2, atol=2e-3)
 
